@@ -53,12 +53,17 @@ class Census:
 
 def empty(units: int) -> Census:
     """The identity of `merge`: nothing seen yet."""
-    count, real = np.zeros(units, np.int64), np.zeros(units, np.float64)
+    def counts() -> npt.NDArray[np.int64]:
+        return np.zeros(units, np.int64)
+
+    def reals() -> npt.NDArray[np.float64]:
+        return np.zeros(units, np.float64)
+
     return Census(
         examples=0, values=0, next_example=0,
-        nonzero=count, active_examples=count,
-        max=real - np.inf, min=real + np.inf, argmax=count - 1,
-        mean=real, m2=real, mean_abs=real, nan=count, inf=count,
+        nonzero=counts(), active_examples=counts(),
+        max=reals() - np.inf, min=reals() + np.inf, argmax=counts() - 1,
+        mean=reals(), m2=reals(), mean_abs=reals(), nan=counts(), inf=counts(),
         histogram=np.zeros(HISTOGRAM_SIZE, np.int64),
     )  # fmt: skip
 

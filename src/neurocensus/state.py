@@ -2,91 +2,359 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from . import reference
+from . import _core
+from .arrays import FLOATS, Buffer, buffer_of
+from .threads import thread_count
 
 FORMAT_VERSION: Final = 1
-COUNTS = ("nonzero", "active_examples", "argmax", "nan", "inf")
-REALS = ("max", "min", "mean", "m2", "mean_abs")
+HEADER: Final = ("examples", "values", "next_example")
+REAL_FIELDS: Final = ("max", "min", "mean", "m2", "mean_abs")
+
+Counts = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
 
 
 class UnitState:
-    """The state of one layer: a few numbers per unit, updated by chunks, merged without loss.
+    """The state of one layer: ten numbers per unit, updated chunk by chunk, merged without loss.
+
+    Arrays have one entry per unit. They are copies: a later `update` does not change them.
+    Definitions: `neurocensus.reference`. NaN and infinities are counted and left out of everything else.
 
     Args:
         units: number of units, at least 1.
-        threshold: a value is zero when ``abs(value) <= threshold``; default 0, exactly zero.
-        histogram: also count all finite values in log-linear bins (`reference.bin_edges`).
+        threshold: a value is zero when ``abs(value) <= threshold``; the default 0 means exactly zero.
+        histogram: also count all finite values of the layer in log-linear bins (`reference.bin_edges`).
+
+    Raises:
+        TypeError: ``units`` is not an integer.
+        ValueError: ``units`` below 1; ``threshold`` negative, infinite or NaN.
     """
 
     def __init__(self, units: int, *, threshold: float = 0.0, histogram: bool = False) -> None:
-        self._units = operator.index(units)
+        try:
+            self._units = operator.index(units)
+        except TypeError:
+            raise TypeError(f"units: expected an integer, got {type(units).__name__}") from None
+        if self._units < 1:
+            raise ValueError(f"units: expected at least 1, got {self._units}")
         self._threshold = float(threshold)
+        if not 0.0 <= self._threshold < math.inf:
+            raise ValueError(f"threshold: expected a finite number of at least 0, got {threshold}")
         self._has_histogram = bool(histogram)
-        self._c = reference.empty(self._units)
+        self._words = np.empty(_core.state_words(self._units, self._has_histogram), np.int64)
+        self.reset()
 
-    # TEMPORARY BODY over reference.py; the compiled core replaces it behind the same names.
+    def reset(self) -> None:
+        """Forget everything seen."""
+        _core.reset(self._words, self._units, self._has_histogram)
 
-    def update(self, array: Any, unit_axis: int = 1, *, example_axis: int = 0, mask: Any = None,
-               first_example: int | None = None, threads: int | None = None) -> UnitState:
-        if hasattr(array, "detach"):
-            array = array.detach().cpu().float().numpy() if str(array.dtype) == "torch.bfloat16" else array.detach().cpu().numpy()
-        if mask is not None and hasattr(mask, "detach"):
-            mask = mask.detach().cpu().numpy()
-        array = np.asarray(array)
-        if array.dtype.kind != "f":
-            raise TypeError(f"array: expected floating point activations, got {array.dtype}")
-        if array.shape[unit_axis] != self._units:
-            raise ValueError(f"array: expected {self._units} units on axis {unit_axis}, got {array.shape[unit_axis]}")
-        first = self._c.next_example if first_example is None else first_example
-        self._c = reference.merge(self._c, reference.census(
-            array, unit_axis, example_axis=example_axis, mask=mask, threshold=self._threshold, first_example=first))
+    def update(
+        self,
+        array: Any,
+        unit_axis: int = 1,
+        *,
+        example_axis: int = 0,
+        mask: Any = None,
+        first_example: int | None = None,
+        threads: int | None = None,
+    ) -> UnitState:
+        """Count one chunk of activations, in one pass over its memory, without a copy.
+
+        Args:
+            array: float32, float64, float16 or bfloat16; a NumPy array, a torch tensor, or anything with
+                ``__dlpack__``, of any strides, with an example axis, a unit axis and any position axes.
+            unit_axis: the axis of length `units`; may be negative.
+            example_axis: the batch axis; may be negative.
+            mask: bool of shape ``(examples, *positions)``, position axes in the array's order, or
+                ``(examples,)``; True where to look.
+            first_example: index in the data set of the chunk's first example, for `argmax`; default: one
+                past the highest seen so far (`next_example`).
+            threads: at most so many; default: torch's setting where torch is loaded, else all CPUs.
+
+        Returns:
+            This state.
+
+        Raises:
+            TypeError: not an array, or of another dtype; mask not boolean.
+            ValueError: axis out of range, another number of units, mask of another shape.
+        """
+        chunk = buffer_of(array, "array")
+        if chunk.dtype not in FLOATS:
+            raise TypeError(
+                f"array: expected {', '.join(FLOATS[:-1])} or {FLOATS[-1]} activations, got {chunk.dtype}; "
+                "convert them first, or leave this layer out"
+            )
+        example, unit = self._axes(chunk.shape, example_axis, unit_axis)
+        positions = [axis for axis in range(len(chunk.shape)) if axis not in (example, unit)]
+        if len(positions) > _core.MAX_POSITION_AXES:
+            raise ValueError(
+                f"array: expected at most {_core.MAX_POSITION_AXES} position axes, got {len(positions)}; "
+                "join some with reshape"
+            )
+        order = [example, unit, *positions]
+        shape = [chunk.shape[axis] for axis in order]
+        keep = self._mask(mask, shape)
+        first = self.next_example if first_example is None else operator.index(first_example)
+        if first < 0:
+            raise ValueError(f"first_example: expected at least 0, got {first}")
+        _core.update(
+            self._words,
+            self._units,
+            self._has_histogram,
+            chunk.address,
+            FLOATS.index(chunk.dtype),
+            shape,
+            [chunk.strides[axis] for axis in order],
+            keep.address if keep else 0,
+            keep.strides[0] if keep else 0,
+            keep.strides[1] if keep else 0,
+            first,
+            self._threshold,
+            thread_count(threads),
+        )
         return self
 
+    def _axes(self, shape: tuple[int, ...], example_axis: int, unit_axis: int) -> tuple[int, int]:
+        axes = []
+        for name, value in (("example_axis", example_axis), ("unit_axis", unit_axis)):
+            axis = operator.index(value)
+            if not -len(shape) <= axis < len(shape):
+                raise ValueError(
+                    f"{name}: expected an axis of an array of shape {shape}, got {axis}; "
+                    "an array needs at least an example and a unit axis"
+                )
+            axes.append(axis % len(shape))
+        example, unit = axes
+        if example == unit:
+            raise ValueError(
+                f"unit_axis: expected another axis than example_axis, got {unit_axis} and {example_axis} "
+                f"for an array of shape {shape}"
+            )
+        if shape[unit] != self._units:
+            raise ValueError(
+                f"array: expected {self._units} units on axis {unit_axis}, got {shape[unit]} "
+                f"(shape {shape}); a state counts one layer of fixed width"
+            )
+        return example, unit
+
+    @staticmethod
+    def _mask(mask: Any, shape: Sequence[int]) -> Buffer | None:
+        if mask is None:
+            return None
+        given = buffer_of(mask, "mask")
+        if given.dtype != "bool":
+            raise TypeError(f"mask: expected a boolean array, got {given.dtype}; use mask != 0")
+        examples, positions = shape[0], tuple(shape[2:])
+        if given.shape == (examples,):
+            return Buffer(given.address, "bool", (examples, 1), (given.strides[0], 0), given.owner)
+        if given.shape != (examples, *positions):
+            raise ValueError(
+                f"mask: expected shape {(examples, *positions)} (examples, then positions) or {(examples,)}, "
+                f"got {given.shape}"
+            )
+        if len(positions) == 1:
+            return given
+        # Masks are small; one position stride serves all of them once they are contiguous.
+        owner = given.owner if isinstance(given.owner, np.ndarray) else given.owner.numpy()
+        flat = np.ascontiguousarray(owner.reshape(examples, math.prod(positions)))
+        return buffer_of(flat, "mask")
+
     def merge(self, other: UnitState) -> UnitState:
-        self._c = reference.merge(self._c, other._c)
+        """Fold another state into this one, as if this one had seen its data too.
+
+        Counts, extrema, argmax and bins come out the same whatever the order and the split; moments to
+        rounding. Example indices are kept as they are: where both parts began at example 0, give
+        ``first_example`` to `update` for them to stay apart.
+
+        Returns:
+            This state.
+
+        Raises:
+            TypeError: not a `UnitState`.
+            ValueError: other units or threshold, or only one has a histogram.
+        """
+        if not isinstance(other, UnitState):
+            raise TypeError(f"other: expected a UnitState, got {type(other).__name__}")
+        for name in ("units", "threshold", "has_histogram"):
+            mine, its = getattr(self, name), getattr(other, name)
+            if mine != its:
+                raise ValueError(f"other: expected {name} {mine}, got {its}; only like states can be merged")
+        _core.merge(self._words, other._words, self._units, self._has_histogram)
         return self
 
     def copy(self) -> UnitState:
-        return UnitState.from_dict(self.to_dict())
+        """A state of its own with the same content."""
+        out = UnitState(self._units, threshold=self._threshold, histogram=self._has_histogram)
+        out._words[:] = self._words
+        return out
 
     def to_dict(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"format_version": FORMAT_VERSION, "threshold": self._threshold,
-               "examples": self.examples, "values": self.values, "next_example": self.next_example}
-        out.update({k: getattr(self, k) for k in COUNTS + REALS})
+        """Content as plain integers, floats and arrays, with ``format_version``; see `from_dict`."""
+        out: dict[str, Any] = {"format_version": FORMAT_VERSION, "threshold": self._threshold}
+        out.update({name: getattr(self, name) for name in (*HEADER, *_core.FIELDS)})
         if self._has_histogram:
             out["histogram"] = self.histogram
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> UnitState:
-        self = cls(len(data["max"]), threshold=data["threshold"], histogram="histogram" in data)
-        for k in ("examples", "values", "next_example"):
-            setattr(self._c, k, int(data[k]))
-        for k in COUNTS + REALS:
-            setattr(self._c, k, np.array(data[k]))
-        if self._has_histogram:
-            self._c.histogram = np.array(data["histogram"])
-        return self
+        """The state whose `to_dict` this is.
+
+        Raises:
+            ValueError: a newer format, a missing entry, or content that no data could have left.
+        """
+        version = data.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"format_version: expected {FORMAT_VERSION}, got {version}; "
+                "a newer one needs a newer neurocensus"
+            )
+        missing = [name for name in ("threshold", *HEADER, *_core.FIELDS) if name not in data]
+        if missing:
+            raise ValueError(f"data: expected the entries of UnitState.to_dict, got none for {missing}")
+        out = cls(len(data["max"]), threshold=data["threshold"], histogram=data.get("histogram") is not None)
+        out._words[: _core.HEADER_WORDS] = [operator.index(data[name]) for name in HEADER]
+        for name in _core.FIELDS:
+            column = np.asarray(data[name])
+            expected = np.dtype(np.float64 if name in REAL_FIELDS else np.int64)
+            if column.shape != (out.units,) or column.dtype != expected:
+                raise ValueError(
+                    f"{name}: expected {expected} of shape {(out.units,)}, got {column.dtype} {column.shape}"
+                )
+            out._column(name)[:] = column
+        if out._has_histogram:
+            bins = np.asarray(data["histogram"])
+            if bins.shape != (_core.HISTOGRAM_SIZE,) or bins.dtype != np.int64:
+                raise ValueError(
+                    f"histogram: expected int64 of shape {(_core.HISTOGRAM_SIZE,)}, "
+                    f"got {bins.dtype} {bins.shape}"
+                )
+            out._words[-_core.HISTOGRAM_SIZE :] = bins
+        out._check()
+        return out
+
+    def _check(self) -> None:
+        """Refuse what no data could have left (a damaged file)."""
+        counts = {name: self._column(name) for name in ("nonzero", "active_examples", "nan", "inf")}
+        sane = self.values >= self.examples >= 0 and self.next_example >= 0
+        sane = sane and all(bool((column >= 0).all()) for column in counts.values())
+        sane = sane and bool((counts["nonzero"] + counts["nan"] + counts["inf"] <= self.values).all())
+        sane = sane and bool((counts["active_examples"] <= counts["nonzero"]).all())
+        sane = sane and bool((self._column("argmax") < max(self.next_example, 1)).all())
+        if not sane:
+            raise ValueError("data: expected counts that agree with one another, got impossible ones; damaged?")
+
+    def _column(self, name: str) -> npt.NDArray[Any]:
+        start = _core.HEADER_WORDS + _core.FIELDS.index(name) * self._units
+        words = self._words[start : start + self._units]
+        return words.view(np.float64) if name in REAL_FIELDS else words
 
     @property
-    def units(self) -> int: return self._units
+    def units(self) -> int:
+        """Number of units."""
+        return self._units
+
     @property
-    def threshold(self) -> float: return self._threshold
+    def threshold(self) -> float:
+        """A value is zero when its magnitude is at most this."""
+        return self._threshold
+
     @property
-    def histogram(self) -> npt.NDArray[np.int64] | None:
-        return self._c.histogram if self._has_histogram else None
+    def has_histogram(self) -> bool:
+        """Whether values are counted in bins too."""
+        return self._has_histogram
+
     @property
-    def finite(self) -> npt.NDArray[np.int64]: return self._c.finite
+    def examples(self) -> int:
+        """Examples with at least one value seen."""
+        return int(self._words[0])
+
     @property
-    def dead(self) -> npt.NDArray[np.bool_]: return self._c.dead
-    def __getattr__(self, name: str) -> Any:
-        if name in COUNTS + REALS + ("examples", "values", "next_example"):
-            return getattr(self._c, name)
-        raise AttributeError(name)
+    def values(self) -> int:
+        """Values seen per unit."""
+        return int(self._words[1])
+
+    @property
+    def next_example(self) -> int:
+        """One past the highest example index given to `update`."""
+        return int(self._words[2])
+
+    @property
+    def nonzero(self) -> Counts:
+        """Finite values with magnitude above the threshold."""
+        return self._column("nonzero").copy()
+
+    @property
+    def active_examples(self) -> Counts:
+        """Examples with any such value."""
+        return self._column("active_examples").copy()
+
+    @property
+    def max(self) -> Reals:
+        """Largest finite value; -inf where there is none."""
+        return self._column("max").copy()
+
+    @property
+    def min(self) -> Reals:
+        """Smallest finite value; +inf where there is none."""
+        return self._column("min").copy()
+
+    @property
+    def argmax(self) -> Counts:
+        """Lowest index of an example that reaches `max`; -1 where there is none."""
+        return self._column("argmax").copy()
+
+    @property
+    def mean(self) -> Reals:
+        """Mean of finite values; 0 where there is none."""
+        return self._column("mean").copy()
+
+    @property
+    def m2(self) -> Reals:
+        """Sum of squared deviations of finite values from their mean."""
+        return self._column("m2").copy()
+
+    @property
+    def mean_abs(self) -> Reals:
+        """Mean magnitude of finite values; 0 where there is none."""
+        return self._column("mean_abs").copy()
+
+    @property
+    def nan(self) -> Counts:
+        """Values that are NaN."""
+        return self._column("nan").copy()
+
+    @property
+    def inf(self) -> Counts:
+        """Values that are +inf or -inf."""
+        return self._column("inf").copy()
+
+    @property
+    def finite(self) -> Counts:
+        """Values that are neither NaN nor infinite."""
+        return self.values - self._column("nan") - self._column("inf")
+
+    @property
+    def dead(self) -> npt.NDArray[np.bool_]:
+        """Units with at least one value seen, all of them zero, none of them NaN or infinite."""
+        quiet = (self._column("nonzero") == 0) & (self.finite == self.values)
+        return quiet & (self.values > 0)
+
+    @property
+    def histogram(self) -> Counts | None:
+        """Counts of finite values of all units, ascending (`reference.bin_edges`), or None."""
+        return self._words[-_core.HISTOGRAM_SIZE :].copy() if self._has_histogram else None
+
+    def __repr__(self) -> str:
+        return (
+            f"UnitState(units={self.units}, dead={int(self.dead.sum())}, examples={self.examples}, "
+            f"values={self.values})"
+        )

@@ -1,0 +1,88 @@
+// reset, update, merge over a state held in a NumPy array. Casts only; no math.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <stdexcept>
+
+#include "neurocensus/census.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+namespace nc = neurocensus;
+
+namespace {
+
+using Words = py::array_t<std::int64_t, py::array::c_style>;
+using Sizes = std::vector<std::int64_t>;
+
+nc::StateView state_view(Words& words, std::int64_t units, bool histogram) {
+    if (words.ndim() != 1 || words.shape(0) != nc::state_words(units, histogram))
+        throw std::invalid_argument("words: not the length of a state of that many units");
+    return {words.mutable_data(), units, histogram};
+}
+
+void reset(Words words, std::int64_t units, bool histogram) {
+    nc::reset(state_view(words, units, histogram));
+}
+
+void merge(Words into, Words from, std::int64_t units, bool histogram) {
+    const nc::StateView a = state_view(into, units, histogram), b = state_view(from, units, histogram);
+    const py::gil_scoped_release release;
+    nc::merge(a, b);
+}
+
+void update(Words words, std::int64_t units, bool histogram, std::uintptr_t data, int dtype,
+            const Sizes& shape, const Sizes& strides, std::uintptr_t mask, std::int64_t mask_example_stride,
+            std::int64_t mask_position_stride, std::int64_t first_example, double threshold, int threads) {
+    const nc::StateView state = state_view(words, units, histogram);
+    if (shape.size() != strides.size() || shape.size() < 2 || shape.size() > 2 + nc::kMaxPositionAxes)
+        throw std::invalid_argument("shape: expected (example, unit, up to six position axes)");
+    if (shape[1] != units) throw std::invalid_argument("shape: not that many units");
+    nc::View view;
+    view.data = reinterpret_cast<const void*>(data);
+    view.dtype = static_cast<nc::DType>(dtype);
+    view.examples = shape[0];
+    view.example_stride = strides[0];
+    view.units = shape[1];
+    view.unit_stride = strides[1];
+    for (std::size_t axis = 2; axis < shape.size(); ++axis) {
+        view.position_size[view.position_axes] = shape[axis];
+        view.position_stride[view.position_axes++] = strides[axis];
+        view.positions *= shape[axis];
+    }
+    const nc::Mask keep{reinterpret_cast<const std::uint8_t*>(mask), mask_example_stride, mask_position_stride};
+    const py::gil_scoped_release release;
+    nc::update(state, view, keep, {first_example, threshold, threads});
+}
+
+float plain_max(std::uintptr_t data, std::int64_t count, int threads) {
+    const py::gil_scoped_release release;
+    return nc::plain_max(reinterpret_cast<const float*>(data), count, threads);
+}
+
+}  // namespace
+
+void register_census(py::module_& module) {
+    module.attr("STATE_FORMAT") = nc::kStateFormat;
+    module.attr("HEADER_WORDS") = nc::kHeaderWords;
+    module.attr("HISTOGRAM_SIZE") = nc::kHistogramSize;
+    module.attr("MAX_POSITION_AXES") = nc::kMaxPositionAxes;
+    module.attr("DTYPES") = std::vector<std::string>{"float32", "float64", "float16", "bfloat16"};
+    module.attr("FIELDS") = std::vector<std::string>{"nonzero", "active_examples", "max", "min", "argmax",
+                                                     "mean", "m2", "mean_abs", "nan", "inf"};
+    module.def("state_words", &nc::state_words, py::arg("units"), py::arg("histogram"),
+               "Length in int64 words of the state of that many units.");
+    module.def("reset", &reset, py::arg("words").noconvert(), py::arg("units"), py::arg("histogram"),
+               "Write the empty state.");
+    module.def("update", &update, py::arg("words").noconvert(), py::arg("units"), py::arg("histogram"),
+               py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("strides"), py::arg("mask"),
+               py::arg("mask_example_stride"), py::arg("mask_position_stride"), py::arg("first_example"),
+               py::arg("threshold"), py::arg("threads"),
+               "Fold the values at address `data` into the state. dtype indexes DTYPES; shape and strides (in\n"
+               "elements) are of (example, unit, positions...); mask is the address of bytes over (example,\n"
+               "position), or 0. Drops the GIL.");
+    module.def("merge", &merge, py::arg("into").noconvert(), py::arg("other").noconvert(), py::arg("units"),
+               py::arg("histogram"), "Fold the state `other` into the state `into`.");
+    module.def("plain_max", &plain_max, py::arg("data"), py::arg("count"), py::arg("threads"),
+               "Maximum of contiguous float32 values: the plain read that benchmarks compare with.");
+}

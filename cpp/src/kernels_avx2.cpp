@@ -1,0 +1,9 @@
+#define NC_ISA avx2
+#define NC_VECTOR_BYTES 32
+#define NC_ROW_UNROLL 2
+#define NC_COLUMN_VECTORS 2
+#include "kernels-inl.hpp"
+
+namespace neurocensus {
+const Kernels kKernelsAvx2 = {"avx2", kLanes<float>, for_dtype<ScanRows>, for_dtype<ScanColumns>, plain_max};
+}  // namespace neurocensus

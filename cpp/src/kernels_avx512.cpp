@@ -1,0 +1,9 @@
+#define NC_ISA avx512
+#define NC_VECTOR_BYTES 64
+#define NC_ROW_UNROLL 4
+#define NC_COLUMN_VECTORS 4
+#include "kernels-inl.hpp"
+
+namespace neurocensus {
+const Kernels kKernelsAvx512 = {"avx512", kLanes<float>, for_dtype<ScanRows>, for_dtype<ScanColumns>, plain_max};
+}  // namespace neurocensus

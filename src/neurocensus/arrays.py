@@ -1,0 +1,94 @@
+"""From any array (NumPy, torch, DLPack) to address, dtype, shape and strides, without a copy."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory on the host. ``strides`` are in elements; ``owner`` keeps the memory alive."""
+
+    address: int
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    owner: Any
+
+
+def is_torch(array: Any) -> bool:
+    """Whether it is a torch tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def buffer_of(array: Any, name: str) -> Buffer:
+    """Look at an array's memory; ``name`` is the argument's name in error messages.
+
+    Raises:
+        TypeError: not an array, or one without strided memory on the host.
+    """
+    if is_torch(array):
+        return _from_torch(array, name)
+    if isinstance(array, (np.ndarray, np.generic)):
+        return _from_numpy(np.asarray(array), name)
+    if hasattr(array, "__dlpack__"):
+        return _from_dlpack(array, name)
+    raise TypeError(
+        f"{name}: expected a NumPy array, a torch tensor or an array with __dlpack__, "
+        f"got {type(array).__name__}; convert it with numpy.asarray"
+    )
+
+
+def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Buffer:
+    if not array.dtype.isnative:
+        raise TypeError(
+            f"{name}: expected native byte order, got {array.dtype}; "
+            f"use .astype({name}.dtype.newbyteorder('='))"
+        )
+    size = array.itemsize
+    if any(stride % size for stride in array.strides) or array.ctypes.data % size:
+        array = np.ascontiguousarray(array)  # fields of a record array: not strided by whole values
+    strides = tuple(stride // size for stride in array.strides)
+    return Buffer(array.ctypes.data, array.dtype.name, array.shape, strides, array)
+
+
+def _from_torch(tensor: Any, name: str) -> Buffer:
+    import torch
+
+    tensor = tensor.detach()
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+        kind = "quantized" if tensor.is_quantized else "nested" if tensor.is_nested else tensor.layout
+        raise TypeError(f"{name}: expected a dense tensor, got a {kind} one; use .to_dense() or .dequantize()")
+    if tensor.device.type == "meta":
+        raise TypeError(f"{name}: expected values, got a tensor on the meta device, which has none")
+    if tensor.device.type != "cpu":
+        warnings.warn(
+            f"{name}: a tensor on {tensor.device} is copied to the host; this version reads host memory only",
+            stacklevel=4,
+        )
+        tensor = tensor.cpu()
+    tensor = tensor.resolve_neg() if tensor.is_neg() else tensor
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return Buffer(tensor.data_ptr(), dtype, tuple(tensor.shape), tensor.stride(), tensor)
+
+
+def _from_dlpack(array: Any, name: str) -> Buffer:
+    try:
+        return _from_numpy(np.from_dlpack(array), name)
+    except (BufferError, RuntimeError, TypeError):
+        import torch  # knows bfloat16 and devices, which NumPy does not
+
+        try:
+            return _from_torch(torch.from_dlpack(array), name)  # type: ignore[attr-defined]
+        except Exception as error:
+            raise TypeError(
+                f"{name}: its __dlpack__ cannot be read ({error}); convert it with numpy.asarray"
+            ) from error

@@ -1,0 +1,203 @@
+"""A folder of images as a map-style data set. Decoded by Pillow, in whichever process asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+EXTENSIONS = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+)
+
+Pixels: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that could not be decoded, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class ImageFolder:
+    """Images of a folder, RGB, float32, of shape (3, height, width), in [0, 1] before normalisation.
+
+    A folder of folders gives classes, in the alphabetical order of their names; a flat folder gives none.
+    Hidden files are passed over; so are files of other types, which `ignored` lists. EXIF rotation is
+    not applied, as in torchvision's loader.
+
+    Args:
+        root: the folder.
+        image_size: (height, width) to resize to, bilinear with antialiasing, without keeping the
+            aspect ratio. None keeps each image as it is; all must then be of one size.
+        mean, std: subtracted and divided by, per channel, after scaling to [0, 1]. One or three numbers.
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it.
+        ValueError: images both in the folder and in folders below it, or only deeper than one folder;
+            images of unequal size without ``image_size``; a mean or std of the wrong length.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        image_size: tuple[int, int] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.image_size = image_size
+        self._mean, self._std = per_channel("mean", mean), per_channel("std", std)
+        self.paths, self.labels, self.classes, self.ignored = _scan(self.root)
+        if image_size is None:
+            _check_one_size(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Pixels, int] | Unreadable:
+        """Pixels and class of an image; class -1 where there are none. A bad image is returned, not raised."""
+        path = self.paths[index]
+        try:
+            pixels = self._read(path)
+        except Exception as error:  # Pillow's decoders raise nearly anything on corrupt bytes
+            return Unreadable(path, f"{type(error).__name__}: {error}".replace(str(path), path.name))
+        return pixels, self.labels[index]
+
+    def _read(self, path: Path) -> Pixels:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                # Pillow would clip these to 255 and call it RGB.
+                raise ValueError(f"more than 8 bits per channel (mode {image.mode}), convert it first")
+            if image.mode == "P":
+                image = image.convert("RGBA")  # noqa: PLW2901 - a palette may hold transparency
+            rgb = image.convert("RGB")
+        if self.image_size is not None:
+            height, width = self.image_size
+            rgb = rgb.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = np.asarray(rgb, np.float32).transpose(2, 0, 1) / np.float32(255)
+        return normalise(pixels, self._mean, self._std, axis=0)
+
+
+def collate(samples: Iterable[tuple[Pixels, int] | Unreadable]) -> tuple[Any, Any, list[Unreadable]]:
+    """One batch: images (N, 3, H, W) and labels (N,), as tensors, and what could not be read. N may be 0."""
+    import torch
+
+    good: list[tuple[Pixels, int]] = []
+    bad: list[Unreadable] = []
+    for sample in samples:
+        if isinstance(sample, Unreadable):
+            bad.append(sample)
+        else:
+            good.append(sample)
+    images = torch.from_numpy(np.stack([pixels for pixels, _ in good])) if good else torch.empty(0)
+    return images, torch.tensor([label for _, label in good], dtype=torch.int64), bad
+
+
+def per_channel(name: str, values: Sequence[float] | None) -> npt.NDArray[np.float32] | None:
+    """Check a mean or standard deviation: one number per channel, or one for all."""
+    if values is None:
+        return None
+    array = np.asarray(values, np.float32)
+    if array.ndim != 1 or len(array) == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected one number, or one per channel, got {values!r}")
+    if name == "std" and (array <= 0).any():
+        raise ValueError(f"std: expected numbers above 0, got {values!r}")
+    return array
+
+
+def normalise(
+    pixels: Pixels,
+    mean: npt.NDArray[np.float32] | None,
+    std: npt.NDArray[np.float32] | None,
+    *,
+    axis: int,
+) -> Pixels:
+    """``(pixels - mean) / std`` along the channel ``axis``.
+
+    Raises:
+        ValueError: neither one number nor one per channel.
+    """
+    channels, shape = pixels.shape[axis], [1] * pixels.ndim
+    shape[axis] = -1
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and len(values) not in (1, channels):
+            raise ValueError(f"{name}: expected 1 or {channels} numbers for {channels} channels, got {len(values)}")
+    if mean is not None:
+        pixels = pixels - mean.reshape(shape)
+    if std is not None:
+        pixels = pixels / std.reshape(shape)
+    return pixels
+
+
+def _scan(root: Path) -> tuple[list[Path], list[int], list[str], list[Path]]:
+    """Images, their classes, the names of the classes, and the files passed over."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"data: no such folder: {root}")
+    flat, folders, ignored = _list(root)
+    inside = {folder.name: _list(folder) for folder in folders}
+    ignored += [path for _, _, others in inside.values() for path in others]
+    classes = [name for name, (images, _, _) in inside.items() if images]
+
+    if flat and classes:
+        raise ValueError(
+            f"data: expected images in {root} or in one folder per class, got both ({flat[0].name} and "
+            f"{classes[0]}/{inside[classes[0]][0][0].name}); move one of them away"
+        )
+    if flat:
+        return flat, [-1] * len(flat), [], ignored
+    if not classes:
+        for _, deeper, _ in inside.values():
+            for folder in deeper:
+                if _list(folder)[0]:
+                    raise ValueError(
+                        f"data: the images of {root} lie two folders deep (in {folder.relative_to(root)}); "
+                        f"give the folder that holds the classes, such as {folder.parent}"
+                    )
+        raise FileNotFoundError(f"data: no image in {root}; looked for {', '.join(sorted(EXTENSIONS))}")
+    paths = [path for name in classes for path in inside[name][0]]
+    labels = [label for label, name in enumerate(classes) for _ in inside[name][0]]
+    return paths, labels, classes, ignored
+
+
+def _list(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """Images, folders and other files of a folder, each sorted by name, without the hidden ones."""
+    images: list[Path] = []
+    folders: list[Path] = []
+    others: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".", "__MACOSX")):
+            continue
+        kind = folders if path.is_dir() else images if path.suffix.lower() in EXTENSIONS else others
+        kind.append(path)
+    return images, folders, others
+
+
+def _check_one_size(paths: Iterable[Path]) -> None:
+    """Read the headers, before hours of work rather than after. Decoding finds the unreadable ones."""
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                size = image.size
+        except Exception:  # see ImageFolder.__getitem__
+            continue
+        if first is None:
+            first = path, size
+        elif size != first[1]:
+            (a, (aw, ah)), (w, h) = first, size
+            raise ValueError(
+                f"data: images of unequal size: {a} is {aw}x{ah}, {path} is {w}x{h} (width x height); "
+                "resize them all with --image-size (image_size=)"
+            )

@@ -1,0 +1,143 @@
+"""`open_data`: from what the user wrote to an iterable of batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .arrays import ArrayBatches, read_examples, read_npy
+from .images import ImageFolder, Unreadable, collate
+
+
+@dataclass
+class Data:
+    """Batches, and what there is to say about them."""
+
+    batches: Iterable[Any]
+    classes: list[str] = field(default_factory=list)  # names in the order of the labels, if known
+    notes: list[str] = field(default_factory=list)
+    skipped: list[Unreadable] = field(default_factory=list)  # grows while the batches are read
+
+
+def open_data(
+    spec: str,
+    *,
+    batch_size: int = 32,
+    image_size: tuple[int, int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    workers: int | None = None,
+    skip_unreadable: bool = False,
+    key: str = "x",
+    raw: bool = False,
+) -> Data:
+    """Open a folder of images, a ``.npz`` or ``.npy`` file, or ``module:factory`` / ``file.py:factory``.
+
+    A factory returns an iterable of batches, such as a DataLoader; they are given to the model as they are.
+
+    Args:
+        batch_size: examples per batch, where we make the batches.
+        image_size, mean, std: see `ImageFolder`; mean and std also serve arrays.
+        workers: processes that decode images; None chooses by the size of the folder and the machine.
+        skip_unreadable: leave out images that cannot be decoded, and list them in `Data.skipped`.
+        key: which array of a ``.npz`` holds the examples.
+        raw: give arrays to the model as they are (see `ArrayBatches`).
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: unreadable, of the wrong shape, or options that do not go with this kind of data. An
+            image that cannot be decoded raises while the batches are read.
+        TypeError: a factory that returns something else.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    path = Path(spec)
+    if path.is_dir():
+        _refuse_options("a folder of images", raw=raw, key=key != "x")
+        folder = ImageFolder(path, image_size=image_size, mean=mean, std=std)
+        return _folder_data(folder, batch_size, workers, skip_unreadable)
+    if path.suffix in (".npz", ".npy"):
+        _refuse_options("arrays", image_size=image_size, skip_unreadable=skip_unreadable)
+        if path.suffix == ".npz":
+            x, y = read_examples(path, key)
+        else:
+            x, y = read_npy(path, "data"), None
+        batches = ArrayBatches(x, y, batch_size=batch_size, raw=raw, mean=mean, std=std)
+        return Data(batches, notes=batches.notes)
+    if ":" in spec and not path.exists():
+        _refuse_options(
+            "a factory", image_size=image_size, mean=mean, std=std, raw=raw, skip_unreadable=skip_unreadable
+        )
+        return Data(_from_factory(spec))
+    there = "exists, but is none of these" if path.exists() else "no such file or folder"
+    raise (ValueError if path.exists() else FileNotFoundError)(
+        f"data: expected a folder of images, a .npz or .npy file, or module:factory; {spec}: {there}"
+    )
+
+
+def _from_factory(spec: str) -> Iterable[Any]:
+    from ..loading import make
+
+    made = make(spec, "data")
+    if not isinstance(made, Iterable) or isinstance(made, (str, bytes, dict)):
+        raise TypeError(
+            f"data: expected an iterable of batches (a DataLoader) from {spec!r}, got {type(made).__name__}"
+        )
+    return made
+
+
+def _folder_data(folder: ImageFolder, batch_size: int, workers: int | None, skip: bool) -> Data:
+    from torch.utils.data import DataLoader
+
+    if workers is None:
+        spare = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        workers = spare if len(folder) > 4 * batch_size else 0  # starting them costs more than it saves
+    notes = []
+    if folder.ignored:
+        others = f" and {len(folder.ignored) - 1} more" if len(folder.ignored) > 1 else ""
+        notes.append(f"passed over what is no image: {folder.ignored[0].name}{others}")
+    data = Data([], classes=folder.classes, notes=notes)
+    loader: Any = DataLoader(folder, batch_size, num_workers=workers, collate_fn=collate)  # type: ignore[arg-type]
+    data.batches = _FolderBatches(folder, loader, data.skipped, skip)
+    return data
+
+
+class _FolderBatches:
+    """Batches ``(images, labels)``, or ``(images,)`` of a flat folder; deals with the unreadable ones."""
+
+    def __init__(self, folder: ImageFolder, loader: Any, skipped: list[Unreadable], skip: bool) -> None:
+        self._folder, self._loader, self._skipped, self._skip = folder, loader, skipped, skip
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        self._skipped.clear()
+        for images, labels, bad in self._loader:
+            if bad and not self._skip:
+                raise ValueError(_all_unreadable(self._folder))
+            self._skipped += bad
+            if len(images):
+                yield (images, labels) if self._folder.classes else (images,)
+
+
+def _all_unreadable(folder: ImageFolder) -> str:
+    """The error for a bad image. The audit is lost, so look at the rest and count: once is enough to mend."""
+    with ThreadPoolExecutor(2) as pool:  # Pillow drops the GIL while it decodes
+        bad = [item for item in pool.map(folder.__getitem__, range(len(folder))) if isinstance(item, Unreadable)]
+    shown = "\n".join(f"  {item}" for item in bad[:10])
+    more = f"\n  ... and {len(bad) - 10} more" if len(bad) > 10 else ""
+    return (
+        f"data: {len(bad)} of {len(folder)} images cannot be read:\n{shown}{more}\n"
+        "Mend or remove them, or leave them out with --skip-unreadable (skip_unreadable=True)"
+    )
+
+
+def _refuse_options(kind: str, **given: object) -> None:
+    wrong = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if wrong:
+        raise ValueError(f"data: {kind} cannot be read with {', '.join(wrong)}; leave that out")

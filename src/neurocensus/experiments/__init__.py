@@ -1,0 +1,1 @@
+"""Trainings whose networks are worth a census."""

@@ -1,0 +1,461 @@
+"""`Audit` and `LayerAudit`: what a census found, as numbers, tables and files."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import metrics, storage, tables, text
+from ._version import __version__
+from .metrics import Counts, Floats
+from .state import UnitState
+
+if TYPE_CHECKING:
+    import pandas
+    import rich.table
+    from matplotlib.figure import Figure
+
+Annotation = str | float | int | bool
+
+
+@dataclass(frozen=True)
+class LayerAudit:
+    """One audit point: its state, and how that came about.
+
+    Arrays have one entry per unit; indices are int64.
+    """
+
+    name: str
+    """Dotted module path, perhaps with function name and call suffix; may be any text."""
+    state: UnitState
+    kind: str
+    """Class name of the module ("ReLU"), or name of the function ("relu")."""
+    unit_axis: int
+    """Axis of the observed tensor that holds the units, not negative."""
+    unit_rule: str
+    """Why that axis, for people: "axis 1: after a convolution", "given"."""
+    example_axis: int
+    dtype: str
+    """Data type of the observed tensor: "float32"."""
+    training: bool
+    """Whether the module was in train mode."""
+    calls: int
+    """How often an output was observed."""
+    masked: bool = False
+    """Whether a mask chose what was counted."""
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return self.state.units
+
+    @property
+    def examples(self) -> int:
+        """Examples with at least one value seen here."""
+        return self.state.examples
+
+    @property
+    def values(self) -> int:
+        """Scalars read: units x values per unit."""
+        return self.units * self.state.values
+
+    @property
+    def dead(self) -> int:
+        """Number of dead units."""
+        return int(np.count_nonzero(self.state.dead))
+
+    @property
+    def dead_units(self) -> Counts:
+        """Indices of the dead units, ascending."""
+        return np.flatnonzero(self.state.dead)
+
+    @property
+    def nnu(self) -> float:
+        """Dead units / units of this layer."""
+        return self.dead / self.units
+
+    @property
+    def unseen(self) -> int:
+        """Number of units with no value seen. They count as units and are not dead."""
+        return int(np.count_nonzero(metrics.unseen(self.state)))
+
+    def near_dead_units(self, share: float = 0.99) -> Counts:
+        """Indices of units silent on more than `share` of the examples, dead ones included."""
+        return np.flatnonzero(metrics.near_dead(self.state, share))
+
+    def dormant_units(self, tau: float = 0.025) -> Counts:
+        """Indices of tau-dormant units (`metrics.dormant`)."""
+        return np.flatnonzero(metrics.dormant(self.state, tau))
+
+    @property
+    def silent_fraction(self) -> Floats:
+        """Share of examples on which each unit is silent."""
+        return metrics.silent_fraction(self.state)
+
+    @property
+    def zero_fraction(self) -> Floats:
+        """Share of zeros among each unit's values (APoZ)."""
+        return metrics.zero_fraction(self.state)
+
+    @property
+    def argmax(self) -> Counts:
+        """Index of the example that activates each unit most, -1 where there is none."""
+        return self.state.argmax
+
+    @property
+    def firing_rate_bound(self) -> Floats:
+        """95 % upper bound of each dead unit's probability to fire on an example; NaN for others."""
+        return metrics.firing_rate_bound(self.state)
+
+    @property
+    def max(self) -> float:
+        """Largest finite value of the layer; NaN if there is none."""
+        maxima = metrics.maxima(self.state)
+        return float(maxima.max()) if len(maxima) else math.nan
+
+    @property
+    def skewness(self) -> float:
+        """Skewness of the units' maxima, dead units included."""
+        return metrics.skewness(metrics.maxima(self.state))
+
+
+class Audit:
+    """What a census of a model found over a data set.
+
+    Args:
+        layers: one `LayerAudit` per audit point under its name, in network order.
+        model: the model's name.
+        examples: examples that went through the model.
+        batches: batches that did.
+        expected: names of the points that should have fired.
+        never_fired: those of them that never did. An error to look into: it shows in every output.
+        threshold: a value is zero when ``abs(value) <= threshold``.
+        versions: of the software that made the audit; default: what is running.
+        annotations: the user's own notes, such as ``{"accuracy": 0.97}``; saved along.
+
+    Raises:
+        TypeError, ValueError: an argument is not as described; the message says which.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, LayerAudit],
+        *,
+        model: str,
+        examples: int,
+        batches: int,
+        expected: Sequence[str] = (),
+        never_fired: Sequence[str] = (),
+        threshold: float = 0.0,
+        versions: Mapping[str, str] | None = None,
+        annotations: Mapping[str, Annotation] | None = None,
+    ) -> None:
+        for name, layer in layers.items():
+            if not isinstance(layer, LayerAudit):
+                raise TypeError(f"layers[{name!r}]: expected a LayerAudit, got {type(layer).__name__}")
+            if layer.name != name:
+                raise ValueError(f"layers[{name!r}]: expected a layer of that name, got {layer.name!r}")
+            if layer.state.threshold != threshold:
+                raise ValueError(
+                    f"layers[{name!r}]: expected the audit's threshold {threshold}, got {layer.state.threshold}"
+                )
+        self.layers: Mapping[str, LayerAudit] = MappingProxyType(dict(layers))
+        self.model = model
+        self.examples = examples
+        self.batches = batches
+        self.expected = tuple(expected)
+        self.never_fired = tuple(never_fired)
+        self.threshold = float(threshold)
+        self.versions: Mapping[str, str] = MappingProxyType(
+            dict(running_versions() if versions is None else versions)
+        )
+        self.annotations: Mapping[str, Annotation] = MappingProxyType(_annotations(annotations or {}))
+
+    @property
+    def states(self) -> dict[str, UnitState]:
+        """The layers' states by name."""
+        return {name: layer.state for name, layer in self.layers.items()}
+
+    @property
+    def units(self) -> int:
+        """Units of all layers."""
+        return sum(layer.units for layer in self.layers.values())
+
+    @property
+    def dead(self) -> int:
+        """Dead units of all layers."""
+        return sum(layer.dead for layer in self.layers.values())
+
+    @property
+    def unseen(self) -> int:
+        """Units of all layers with no value seen."""
+        return sum(layer.unseen for layer in self.layers.values())
+
+    @property
+    def values(self) -> int:
+        """Scalars read over all layers."""
+        return sum(layer.values for layer in self.layers.values())
+
+    @property
+    def nnu(self) -> float:
+        """Neural network utilization: dead / units. Lower is better."""
+        return metrics.nnu(self.states.values())
+
+    @property
+    def utilization(self) -> float:
+        """Share of units that are not dead: 1 - `nnu`."""
+        return 1 - self.nnu
+
+    @property
+    def nnu_published(self) -> float:
+        """NNU as the thesis's tables count it: dead / (units x examples)."""
+        return metrics.nnu_published(self.states.values())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before trusting the numbers, one sentence each."""
+        return tuple(_warnings(self))
+
+    def spectrum(self, bins: int | Sequence[float] | Floats = 100) -> metrics.Spectrum:
+        """The activation spectrum (`metrics.spectrum`): every unit's maximum, by layer, on shared bins."""
+        return metrics.spectrum(self.states, bins)
+
+    def range(self) -> metrics.Range:
+        """The activation range (`metrics.activation_range`): each layer's maximum, and how even they are."""
+        return metrics.activation_range(self.states)
+
+    def table(self) -> rich.table.Table:
+        """A rich table of the layers, with the model's numbers and the warnings."""
+        return tables.rich_table(self)
+
+    def to_pandas(self, per: str = "layer") -> pandas.DataFrame:
+        """A DataFrame with a row per "layer" or per "unit".
+
+        Raises:
+            ImportError: pandas is not installed.
+            ValueError: `per` is something else.
+        """
+        return tables.to_pandas(self, per)
+
+    def to_csv(self, path: str | os.PathLike[str], per: str = "layer") -> None:
+        """Write a row per "layer" or per "unit"; NaN is an empty cell. Needs no pandas."""
+        tables.write_csv(self, path, per)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit without its per-unit arrays, ready for JSON: what is NaN or infinite is None."""
+        spectrum, reach = self.spectrum(), self.range()
+        out: dict[str, Any] = tables.json_ready(
+            {
+                "model": self.model,
+                "examples": self.examples,
+                "batches": self.batches,
+                "units": self.units,
+                "dead": self.dead,
+                "unseen": self.unseen,
+                "values": self.values,
+                "nnu": self.nnu,
+                "utilization": self.utilization,
+                "nnu_published": self.nnu_published,
+                "skewness": spectrum.skewness,
+                "skewness_living": spectrum.skewness_living,
+                "consistency": reach.consistency,
+                "threshold": self.threshold,
+                "expected": self.expected,
+                "never_fired": self.never_fired,
+                "warnings": self.warnings,
+                "annotations": self.annotations,
+                "versions": self.versions,
+                "layers": [tables.layer_row(layer) for layer in self.layers.values()],
+            }
+        )
+        return out
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_dict` as JSON."""
+        storage.write_text(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one safetensors file, which `neurocensus.load` reads."""
+        storage.save(self, path)
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write a self-contained HTML page: numbers, plots, a table per layer, provenance."""
+        from .report import write_report
+
+        write_report(self, path)
+
+    def plot_spectrum(self, bins: int | Sequence[float] | Floats = 100) -> Figure:
+        """The activation spectrum as a histogram coloured by layer, dead units apart."""
+        from .plots import plot_spectrum
+
+        return plot_spectrum({self.model: self.spectrum(bins)})
+
+    def plot_range(self) -> Figure:
+        """The maximum of each layer as bars."""
+        from .plots import plot_range
+
+        return plot_range({self.model: self.range()})
+
+    def plot_dead(self) -> Figure:
+        """The share of dead units of each layer as bars."""
+        from .plots import plot_dead
+
+        return plot_dead(self.states)
+
+    def __str__(self) -> str:
+        return tables.plain(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Audit of {text.printable(self.model)}: {text.plural(len(self.layers), 'layer')}, "
+            f"{text.plural(self.units, 'unit')}, {text.plural(self.examples, 'example')}, "
+            f"NNU {text.percent(self.nnu)}>"
+        )
+
+
+def merge(first: Audit, *others: Audit) -> Audit:
+    """One audit of the same model over several data sets.
+
+    Layers are matched by name; those that only one audit has are kept. Example indices (`argmax`) go on
+    from one audit to the next, as if the data sets had been one. Annotations that disagree are dropped:
+    no accuracy follows from two.
+
+    Raises:
+        TypeError: something is not an `Audit`.
+        ValueError: the audits are of different models, or counted by different rules.
+    """
+    merged = first
+    for audit in (first, *others):
+        if not isinstance(audit, Audit):
+            raise TypeError(f"merge: expected audits, got {type(audit).__name__}")
+    for other in others:
+        merged = _merge(merged, other)
+    return merged
+
+
+def running_versions() -> dict[str, str]:
+    """Versions of what an audit rests on, without importing any of it."""
+    versions = {"neurocensus": __version__, "python": platform.python_version(), "numpy": np.__version__}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        versions["torch"] = importlib.metadata.version("torch")
+    return versions
+
+
+def _merge(a: Audit, b: Audit) -> Audit:
+    if a.model != b.model:
+        raise ValueError(
+            f"merge: expected audits of one model, got {a.model!r} and {b.model!r}; compare() them"
+        )
+    if a.threshold != b.threshold:
+        raise ValueError(
+            f"merge: expected one threshold, got {a.threshold} and {b.threshold}; repeat one of the audits"
+        )
+    offset = max([a.examples, *(layer.state.next_example for layer in a.layers.values())])
+    layers = dict(a.layers)
+    for name, layer in b.layers.items():
+        shifted = _shift_examples(layer.state, offset)
+        if name in layers:
+            layers[name] = _merge_layer(layers[name], replace(layer, state=shifted))
+        else:
+            layers[name] = replace(layer, state=shifted)
+    missing = (*a.never_fired, *b.never_fired)
+    return Audit(
+        layers,
+        model=a.model,
+        examples=a.examples + b.examples,
+        batches=a.batches + b.batches,
+        expected=list(dict.fromkeys((*a.expected, *b.expected))),
+        never_fired=[name for name in dict.fromkeys(missing) if name not in layers],
+        threshold=a.threshold,
+        annotations={
+            key: value
+            for key, value in {**b.annotations, **a.annotations}.items()
+            if a.annotations.get(key, value) == b.annotations.get(key, value)
+        },
+    )
+
+
+def _merge_layer(a: LayerAudit, b: LayerAudit) -> LayerAudit:
+    for what, ours, theirs in (
+        ("units", a.units, b.units),
+        ("unit_axis", a.unit_axis, b.unit_axis),
+        ("histogram", a.state.histogram is not None, b.state.histogram is not None),
+    ):
+        if ours != theirs:
+            raise ValueError(
+                f"merge: layer {a.name!r}: expected the same {what} in both audits, got {ours} and {theirs}; "
+                "repeat one of the audits with the settings of the other"
+            )
+    return replace(
+        a,
+        state=a.state.copy().merge(b.state),
+        dtype=a.dtype if a.dtype == b.dtype else f"{a.dtype}, {b.dtype}",
+        training=a.training or b.training,
+        masked=a.masked or b.masked,
+        calls=a.calls + b.calls,
+    )
+
+
+def _shift_examples(state: UnitState, offset: int) -> UnitState:
+    """A copy whose examples are numbered from `offset` on."""
+    data = state.to_dict()
+    data["argmax"] = np.where(data["argmax"] >= 0, data["argmax"] + offset, -1)
+    data["next_example"] += offset
+    return UnitState.from_dict(data)
+
+
+def _annotations(given: Mapping[str, Annotation]) -> dict[str, Annotation]:
+    for key, value in given.items():
+        if not isinstance(key, str):
+            raise TypeError(f"annotations: expected text as keys, got {key!r}")
+        if not isinstance(value, (str, bool, int, float)):
+            raise TypeError(
+                f"annotations[{key!r}]: expected text, a number or a bool, got {type(value).__name__}; "
+                "convert it (a NumPy scalar: .item())"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"annotations[{key!r}]: expected a finite number, got {value}")
+    return dict(given)
+
+
+def _warnings(audit: Audit) -> list[str]:
+    layers = audit.layers.values()
+    lines = []
+    if audit.never_fired:
+        lines.append(
+            f"{text.plural(len(audit.never_fired), 'expected audit point')} never fired, nothing is known of "
+            f"{text.enumerate_names(audit.never_fired)}: a fused fast path or a branch not taken skips modules"
+        )
+    if not audit.examples:
+        lines.append("no example went through the model")
+    broken = [layer.name for layer in layers if metrics.nonfinite(layer.state).any()]
+    if broken:
+        nan = sum(int(layer.state.nan.sum()) for layer in layers)
+        inf = sum(int(layer.state.inf.sum()) for layer in layers)
+        lines.append(
+            f"{text.plural(nan, 'NaN value')} and {text.plural(inf, 'infinite value')} in "
+            f"{text.enumerate_names(broken)}: counted, and left out of everything else"
+        )
+    unseen = [layer.name for layer in layers if layer.unseen]
+    if unseen:
+        lines.append(
+            f"{text.plural(audit.unseen, 'unit')} without a single value (unseen is not dead) in "
+            f"{text.enumerate_names(unseen)}"
+        )
+    training = [layer.name for layer in layers if layer.training]
+    if training:
+        lines.append(
+            f"train mode in {text.enumerate_names(training)}: dropout makes zeros and batch norm uses the "
+            "batch; audit in eval mode to count units, not noise"
+        )
+    return lines
