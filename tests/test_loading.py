@@ -1,22 +1,15 @@
-"""Models and weights that users name: what is accepted, what is refused and in which words."""
+"""Objects that users name: what is accepted, what is refused and in which words."""
 
 from __future__ import annotations
 
-import os
-import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
-from neurocensus.loading import load_model, load_weights, make, read_weights
+from neurocensus.loading import load_model, make
 
 
 @pytest.fixture(autouse=True)
@@ -27,25 +20,6 @@ def _clean_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in set(sys.modules) - before:
         if "tmp" in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
-
-
-def write_npz(tensors: dict[str, Tensor], path: Path) -> None:
-    np.savez(path, **{name: tensor.numpy() for name, tensor in tensors.items()})
-
-
-SAVERS: dict[str, Callable[[dict[str, Tensor], Path], object]] = {
-    "w.safetensors": save_file,
-    "w.npz": write_npz,
-    "w.pt": torch.save,
-    "w.bin": lambda tensors, path: torch.save(tensors, path, _use_new_zipfile_serialization=False),
-}
-
-
-def net() -> nn.Module:
-    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-
-
-# ---- models
 
 
 MODEL = """
@@ -141,159 +115,3 @@ def test_a_file_that_raises_on_import_is_shown_and_forgotten(
         make(f"{path}:build")
     assert all(word in str(caught.value) for word in words)
     assert "raises" not in sys.modules
-
-
-# ---- weights
-
-NAMES = st.sets(st.sampled_from(["a", "b", "c.weight", "c.bias", "module", "d"]), min_size=1)
-SHAPES = st.sampled_from([(), (1,), (2,), (2, 3)])
-STATE = NAMES.flatmap(lambda names: st.fixed_dictionaries({name: SHAPES for name in sorted(names)}))
-
-
-class Named(nn.Module):
-    """A module with parameters of any name and shape."""
-
-    def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        super().__init__()
-        for name, shape in shapes.items():
-            *path, last = name.split(".")
-            owner: nn.Module = self
-            for part in path:
-                if not hasattr(owner, part):
-                    owner.add_module(part, nn.Module())
-                owner = getattr(owner, part)
-            owner.register_parameter(last, nn.Parameter(torch.zeros(shape)))
-
-
-@given(theirs=STATE, ours=STATE, kind=st.sampled_from(sorted(SAVERS)))
-def test_weights_load_whole_or_not_at_all(
-    theirs: dict[str, tuple[int, ...]], ours: dict[str, tuple[int, ...]], kind: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:  # fmt: skip
-    """Every difference is named; a model that weights do not fit keeps its own."""
-    path = tmp_path_factory.mktemp("weights") / kind
-    SAVERS[kind]({name: torch.ones(shape) for name, shape in theirs.items()}, path)
-    model = Named(ours)
-    differing = [n for n in theirs.keys() | ours.keys() if theirs.get(n) != ours.get(n)]
-    if differing:
-        with pytest.raises(ValueError, match="does not fit") as caught:
-            load_weights(model, path)
-        lines = str(caught.value).splitlines()
-        assert sorted(line.split()[0].rstrip(":") for line in lines if line.startswith("  ")) == sorted(differing)
-        assert all((tensor == 0).all() for tensor in model.state_dict().values())
-    else:
-        load_weights(model, path)
-        assert all((tensor == 1).all() for tensor in model.state_dict().values())
-
-
-@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict"])
-def test_a_training_checkpoint_from_data_parallel(tmp_path: Path, key: str) -> None:
-    """Pitfall 8: names are the user's, whatever wrapped the model."""
-    source, target = net(), net()
-    inner = {f"module._orig_mod.{name}": tensor for name, tensor in source.state_dict().items()}
-    torch.save({"epoch": 3, "loss": torch.tensor(0.1), key: inner}, tmp_path / "c.ckpt")
-    notes = load_weights(target, tmp_path / "c.ckpt")
-    assert torch.equal(target[0].weight, source[0].weight)
-    assert [note for note in notes if "'module.'" in note]
-    assert [note for note in notes if "'_orig_mod.'" in note]
-
-
-def test_a_prefix_that_is_the_models_own_stays(tmp_path: Path) -> None:
-    model = nn.ModuleDict({"module": nn.Linear(2, 2)})
-    torch.save(model.state_dict(), tmp_path / "w.pt")
-    assert load_weights(model, tmp_path / "w.pt") == []
-
-
-def test_half_precision_is_converted_and_said(tmp_path: Path) -> None:
-    model = nn.Linear(2, 2)
-    write_npz({name: tensor.detach().half() for name, tensor in model.state_dict().items()}, tmp_path / "w.npz")
-    assert load_weights(model, tmp_path / "w.npz") == ["weights converted from float16 to the model's float32"]
-    assert model.weight.dtype == torch.float32
-
-
-def test_tied_weights_and_old_batch_norm_counters_are_not_missed(tmp_path: Path) -> None:
-    """safetensors keeps one of two names that share memory."""
-    first, second, norm = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2)
-    second.weight = first.weight
-    model = nn.Sequential(first, second, norm)
-    dropped = ("1.weight", "2.num_batches_tracked")
-    save_file({n: t + 1 for n, t in model.state_dict().items() if n not in dropped}, tmp_path / "w.safetensors")
-    before = first.weight.detach().clone()
-    load_weights(model, tmp_path / "w.safetensors")
-    assert torch.equal(second.weight, before + 1)
-
-
-class Bomb:
-    """Runs code when it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (os.environ["BOMB"],)
-
-
-@pytest.mark.parametrize("no_weights_only", ["", "1"])
-@pytest.mark.parametrize("kind", ["zip", "legacy", "pickle", "npz", "npy inside"])
-def test_pickled_code_is_refused_and_never_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, no_weights_only: str,
-    recwarn: pytest.WarningsRecorder,
-) -> None:  # fmt: skip
-    """Not even where the environment asks torch to unpickle."""
-    monkeypatch.setenv("BOMB", str(tmp_path / "exploded"))
-    if no_weights_only:
-        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", no_weights_only)
-        import warnings
-
-        warnings.simplefilter("always")  # torch says that it pays no heed to the variable
-    path = tmp_path / ("w.npz" if "np" in kind else "w.pt")
-    content = {"state_dict": {"a": torch.ones(1)}, "bomb": Bomb()}
-    if kind in ("zip", "legacy"):
-        torch.save(content, path, _use_new_zipfile_serialization=kind == "zip")
-    elif kind == "pickle":
-        path.write_bytes(pickle.dumps(content))
-    else:
-        np.savez(path, a=np.array([Bomb()], dtype=object))
-    with pytest.raises(ValueError, match=r"refused") as caught:
-        read_weights(path)
-    assert str(path) in str(caught.value)
-    assert not (tmp_path / "exploded").exists()
-
-
-def test_a_whole_pickled_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    torch.save(net(), tmp_path / "w.pt")
-    with pytest.raises(ValueError, match=r"state_dict\(\)") as caught:
-        read_weights(tmp_path / "w.pt")
-    assert "torch.nn.modules" in str(caught.value)
-
-
-@pytest.mark.parametrize("kind", sorted(SAVERS))
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_a_truncated_file_is_said_to_be_one(tmp_path: Path, kind: str, share: float) -> None:
-    path = tmp_path / kind
-    SAVERS[kind]({"a": torch.ones(1000), "b": torch.ones(3)}, path)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match="weights") as caught:
-        read_weights(path)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ({"epoch": 3, "optimizer": {"lr": 0.1}}, ["'epoch', 'optimizer'"]),
-        ({}, ["empty"]),
-        (torch.ones(3), ["got Tensor"]),
-    ],
-)
-def test_a_checkpoint_without_a_state_dict(tmp_path: Path, content: object, words: list[str]) -> None:
-    torch.save(content, tmp_path / "w.pt")
-    with pytest.raises(ValueError, match="no state dict") as caught:
-        read_weights(tmp_path / "w.pt")
-    assert all(word in str(caught.value) for word in words)
-
-
-def test_missing_files_and_arrays_of_text(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="none.pt"):
-        read_weights(tmp_path / "none.pt")
-    np.savez(tmp_path / "w.npz", a=np.array(["text"]))
-    with pytest.raises(ValueError, match="no real numbers"):
-        read_weights(tmp_path / "w.npz")

@@ -1,5 +1,6 @@
-// Columns: units side by side, as in dense layers, channels_last and sequences. Buffers whose units are
-// not side by side, or are not stored in the compute type, pass through a small scratch block.
+// Columns: units side by side, as in dense layers, channels_last and sequences, and every stride that is
+// not rows. Eight rows at a time pass through registers over a panel of units; what they leave is summed
+// in the L1 cache for up to kTileRows rows and then folded into the state.
 #pragma once
 
 #include <cstdint>
@@ -14,164 +15,91 @@
 namespace neurocensus {
 inline namespace NC_ISA {
 
-constexpr int kColumnTile = 64;  // rows; times one block of units they stay in the L1 cache
+constexpr int kTileRows = 128;
+constexpr int kGroupRows = 8;        // of a wide panel; enough to spare most of the traffic with its sums
+constexpr int kNarrowGroupRows = 32;  // of a panel of at most a quarter
+constexpr int kOneExampleFrom = 32;         // positions: from here on, a tile holds rows of one example only
+constexpr std::int64_t kColumnsAhead = 16384;  // bytes that prefetching runs ahead
+template <class C>
+constexpr int kPanel = 2048 / static_cast<int>(sizeof(C));  // units
 
-// Rows of a tile: one (example, position) each, masked ones left out.
+// One row per kept (example, position).
 struct ColumnTile {
     int rows = 0;
-    std::int64_t offset[kColumnTile];   // of the row's unit 0, in elements
-    std::int64_t example[kColumnTile];  // relative to the view
+    std::int64_t offset[kTileRows];   // of the row's unit 0, in elements
+    std::int64_t example[kTileRows];  // relative to the view
 };
 
-// K vectors of units over all rows of a tile.
-template <class C, int K>
-struct Block {
-    static constexpr int kWidth = K * kLanes<C>;
-    alignas(64) C max[kWidth], min[kWidth], sum_abs[kWidth];
-    alignas(64) C shift[kWidth], residual[kWidth], square[kWidth];
-    alignas(64) typename Simd<C>::Bits nonzero[kWidth];
-};
-
-// Where the rows of a block lie: in the buffer, or in the scratch block.
+// Per unit of a panel, over the rows of a tile.
 template <class C>
-struct BlockRows {
-    const C* base;
-    const std::int64_t* offset;
-    int rows;
-    bool prefetch;
-    const C* operator[](int row) const { return base + offset[row]; }
+struct Panel {
+    using Bits = typename Simd<C>::Bits;
+    alignas(64) C record[kPanel<C>];  // the unit's maximum so far, over all tiles
+    alignas(64) Bits record_row[kPanel<C>];  // where this tile raised it, or -1
+    alignas(64) C min[kPanel<C>], sum_abs[kPanel<C>];
+    alignas(64) C shift[kPanel<C>], residual[kPanel<C>], square[kPanel<C>];
+    alignas(64) Bits nonzero[kPanel<C>];
 };
 
-template <class C, int K>
-void sums_about_shift(const BlockRows<C>& x, Block<C, K>& block) {
+// Rows `row` to `row + R` of a panel whose columns stand at x[0], x[1], ...
+template <int R, class C>
+void reduce_group(const C* const* x, int row, int width, std::int64_t ahead, C threshold, Panel<C>& panel) {
     constexpr int L = kLanes<C>;
-    Vec<C> shift[K], residual[K] = {}, square[K] = {};
-    for (int k = 0; k < K; ++k) shift[k] = load<C>(block.shift + k * L);
-    for (int row = 0; row < x.rows; ++row) {
-#pragma GCC unroll 4
-        for (int k = 0; k < K; ++k) {
-            const Vec<C> delta = load<C>(x[row] + k * L) - shift[k];
-            residual[k] += delta;
-            square[k] += delta * delta;
-        }
-    }
-    for (int k = 0; k < K; ++k) {
-        store<C>(block.residual + k * L, residual[k]);
-        store<C>(block.square + k * L, square[k]);
-    }
-}
-
-template <class C, int K>
-void reduce_block(const BlockRows<C>& x, C threshold, Block<C, K>& block) {
-    constexpr int L = kLanes<C>;
-    constexpr C infinity = std::numeric_limits<C>::infinity();
     using V = Vec<C>;
     using I = Int<C>;
-    V max[K], min[K], sum_abs[K] = {}, shift[K], residual[K] = {}, square[K] = {};
-    I nonzero[K] = {};
-    for (int k = 0; k < K; ++k) {
-        max[k] = broadcast<C>(-infinity);
-        min[k] = broadcast<C>(infinity);
-        const int last = x.rows - 1;  // a sample's mean, so that sums are taken about something near
-        shift[k] = ((load<C>(x[0] + k * L) + load<C>(x[last / 3] + k * L)) +
-                    (load<C>(x[2 * last / 3] + k * L) + load<C>(x[last] + k * L))) *
-                   C(0.25);
-        store<C>(block.shift + k * L, shift[k]);
-    }
-    for (int row = 0; row < x.rows; ++row) {
-        const C* p = x[row];
-#pragma GCC unroll 4
-        for (int k = 0; k < K; ++k) {
-            const V value = load<C>(p + k * L);
-            if (x.prefetch) __builtin_prefetch(p + (K + k) * L);
+    for (int column = 0; column < width; column += L) {
+        const V shift = load<C>(panel.shift + column);
+        V max = broadcast<C>(-std::numeric_limits<C>::infinity()), min = load<C>(panel.min + column);
+        V sum_abs{}, residual{}, square{};
+        I nonzero{};
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            const V value = load<C>(x[r] + column);
+            __builtin_prefetch(x[r] + column + ahead, 0, 2);
             const V size = magnitude<C>(value);
-            const V delta = value - shift[k];
-            max[k] = value > max[k] ? value : max[k];
-            min[k] = value < min[k] ? value : min[k];
-            nonzero[k] -= reinterpret_cast<I>(size > threshold);
-            sum_abs[k] += size;
-            residual[k] += delta;
-            square[k] += delta * delta;
+            const V delta = value - shift;
+            max = value > max ? value : max;
+            min = value < min ? value : min;
+            nonzero = count_above<C>(nonzero, size, threshold);
+            sum_abs += size;
+            residual += delta;
+            square += delta * delta;
+        }
+        store<C>(panel.min + column, min);
+        store<C>(panel.sum_abs + column, load<C>(panel.sum_abs + column) + sum_abs);
+        store<C>(panel.residual + column, load<C>(panel.residual + column) + residual);
+        store<C>(panel.square + column, load<C>(panel.square + column) + square);
+        store_bits<C>(panel.nonzero + column, load_bits<C>(panel.nonzero + column) + nonzero);
+
+        // Records are rare after the first tiles; the rows are still in the L1 cache.
+        const V record = load<C>(panel.record + column);
+        const I raised = max > record;
+        if (any<C>(raised)) {
+            I found = load_bits<C>(panel.record_row + column);
+            for (int r = R - 1; r >= 0; --r)
+                found = raised & (load<C>(x[r] + column) == max) ? I{} + (row + r) : found;
+            store_bits<C>(panel.record_row + column, found);
+            store<C>(panel.record + column, raised ? max : record);
         }
     }
-    for (int k = 0; k < K; ++k) {
-        store<C>(block.max + k * L, max[k]);
-        store<C>(block.min + k * L, min[k]);
-        store<C>(block.sum_abs + k * L, sum_abs[k]);
-        store<C>(block.residual + k * L, residual[k]);
-        store<C>(block.square + k * L, square[k]);
-        store_bits<C>(block.nonzero + k * L, nonzero[k]);
-    }
 }
 
-// Is the lane's tile fit for the vector way (see moments-inl.hpp)?
-template <class C, int K>
-bool trusted(const Block<C, K>& block, int lane, int rows) {
-    constexpr C infinity = std::numeric_limits<C>::infinity();
-    return (block.sum_abs[lane] < infinity) & (block.square[lane] < infinity) &
-           ((block.max[lane] == block.min[lane]) |
-            (block.square[lane] >= kSmallestSquare<C> * static_cast<C>(rows)));
-}
-
-template <class C, int K>
-bool all_trusted(const Block<C, K>& block, int rows) {
-    int untrusted = 0;
-    for (int lane = 0; lane < Block<C, K>::kWidth; ++lane) untrusted += !trusted(block, lane, rows);
-    return untrusted == 0;
-}
-
-// Takes the sums again about the mean if for any lane the shift turned out too far from it.
-template <class C, int K>
-void recentre(const BlockRows<C>& x, Block<C, K>& block) {
-    const C n = static_cast<C>(x.rows);
-    int far = 0;
-    for (int lane = 0; lane < Block<C, K>::kWidth; ++lane) {
-        const C offset = block.residual[lane] / n;
-        const C m2 = block.square[lane] - n * offset * offset;
-        far += (block.max[lane] != block.min[lane]) &
-               !(n * offset * offset <= static_cast<C>(kMaxShiftSquared) * m2);
-    }
-    if (far == 0) return;
-    for (int lane = 0; lane < Block<C, K>::kWidth; ++lane)
-        block.shift[lane] += block.residual[lane] / n;
-    sums_about_shift(x, block);
-}
-
-// Per lane the first row whose value is the block's maximum.
-template <class C, int K>
-void first_rows_of_max(const BlockRows<C>& x, const Block<C, K>& block, typename Simd<C>::Bits* first) {
+// The sums again about other shifts.
+template <class C>
+void sum_row(const C* x, int width, Panel<C>& panel) {
     constexpr int L = kLanes<C>;
-    for (int k = 0; k < K; ++k) {
-        const Vec<C> max = load<C>(block.max + k * L);
-        Int<C> found{};
-        for (int row = x.rows - 1; row >= 0; --row)
-            found = load<C>(x[row] + k * L) == max ? Int<C>{} + row : found;
-        store_bits<C>(first + k * L, found);
+    for (int column = 0; column < width; column += L) {
+        const Vec<C> delta = load<C>(x + column) - load<C>(panel.shift + column);
+        store<C>(panel.residual + column, load<C>(panel.residual + column) + delta);
+        store<C>(panel.square + column, load<C>(panel.square + column) + delta * delta);
     }
-}
-
-// Per lane the number of examples of the tile with a nonzero value; examples are whole.
-template <class C, int K>
-void count_active(const BlockRows<C>& x, const ColumnTile& tile, C threshold,
-                  typename Simd<C>::Bits* active) {
-    constexpr int L = kLanes<C>;
-    Int<C> count[K] = {};
-    for (int row = 0; row < tile.rows;) {
-        Int<C> any[K] = {};
-        const std::int64_t example = tile.example[row];
-        for (; row < tile.rows && tile.example[row] == example; ++row) {
-            for (int k = 0; k < K; ++k)
-                any[k] |= reinterpret_cast<Int<C>>(magnitude<C>(load<C>(x[row] + k * L)) > threshold);
-        }
-        for (int k = 0; k < K; ++k) count[k] -= any[k];
-    }
-    for (int k = 0; k < K; ++k) store_bits<C>(active + k * L, count[k]);
 }
 
 template <DType D>
 class ColumnScan {
    public:
     using C = typename Source<D>::Compute;
+    using Stored = typename Source<D>::Stored;
     using Bits = typename Simd<C>::Bits;
 
     ColumnScan(const Job& job, C threshold)
@@ -183,29 +111,25 @@ class ColumnScan {
 
     void run() {
         const View& view = job_.view;
-        const bool spanning = view.positions > kColumnTile;  // an example takes several tiles
+        const bool spanning = view.positions > kTileRows;  // an example takes several tiles
         for (std::int64_t example = job_.example_begin; example < job_.example_end; ++example) {
-            if (!spanning && tile_.rows + view.positions > kColumnTile) take_tile(false);
             Positions at(view, 0);
             for (std::int64_t position = 0; position < view.positions;) {
-                if (tile_.rows == kColumnTile) take_tile(spanning);
+                if (tile_.rows == kTileRows) take_tile(spanning);
                 const std::int64_t run =
-                    least(least(at.run(), kColumnTile - tile_.rows), view.positions - position);
+                    least(least(at.run(), kTileRows - tile_.rows), view.positions - position);
                 add_rows(example, position, run, example * view.example_stride + at.offset());
                 position += run;
                 at.advance(run);
             }
-            if (spanning) {
-                take_tile(true);
-                finish_example();
-            }
+            if (view.positions >= kOneExampleFrom || tile_.rows + view.positions > kTileRows)
+                take_tile(spanning);
+            if (spanning) finish_example();
         }
-        take_tile(false);
+        take_tile(spanning);
     }
 
    private:
-    static constexpr int kVectors = NC_COLUMN_VECTORS;
-
     void add_rows(std::int64_t example, std::int64_t position, std::int64_t count, std::int64_t offset) {
         const View& view = job_.view;
         const std::int64_t stride =
@@ -221,151 +145,251 @@ class ColumnScan {
     // Folds the tile, if there is one, into the state of every unit of the job.
     void take_tile(bool spanning) {
         if (tile_.rows == 0) return;
-        constexpr int kWide = Block<C, kVectors>::kWidth;
-        constexpr int kNarrow = Block<C, 1>::kWidth;
-        std::int64_t u = job_.unit_begin;
-        while (u < job_.unit_end) {
-            const std::int64_t left = job_.unit_end - u;
-            if (left > kNarrow) {
-                take_block<kVectors>(u, static_cast<int>(least(left, kWide)), spanning);
-                u += kWide;
-            } else {
-                take_block<1>(u, static_cast<int>(left), spanning);
-                u += kNarrow;
-            }
+        for (std::int64_t unit = job_.unit_begin; unit < job_.unit_end;) {
+            const int left = static_cast<int>(least(job_.unit_end - unit, kPanel<C>));
+            const int whole = left - left % kLanes<C>;
+            const int width = whole > 0 ? whole : left;
+            take_panel(unit, width, spanning);
+            unit += width;
         }
         values_ += tile_.rows;
         tile_.rows = 0;
     }
 
-    template <int K>
-    void take_block(std::int64_t unit, int width, bool spanning) {
-        BlockRows<C> x = rows_of<Block<C, K>::kWidth>(unit, width);
-        Block<C, K> block;
-        reduce_block(x, threshold_, block);
-        if (all_trusted(block, x.rows)) {
-            fold_block<K>(x, unit, width, spanning, block);
+    // `width` is a multiple of the lanes, or less than one vector.
+    void take_panel(std::int64_t unit, int width, bool spanning) {
+        start_panel(unit, width);
+        int row = 0;
+        if (width * 4 <= kPanel<C>) row = reduce_rows<kNarrowGroupRows>(unit, width, row);
+        row = reduce_rows<kGroupRows>(unit, width, row);
+        reduce_rows<1>(unit, width, row);
+        if (all_fit(width)) {
+            recentre(unit, width);
+            keep_records(unit, width);
+            fold_moments(unit, width);
+            note_active(unit, width, spanning);
         } else {
-            for (int lane = 0; lane < width; ++lane) fold_carefully(x, unit + lane, lane, spanning);
+            for (int lane = 0; lane < width; ++lane) fold_carefully(unit + lane, spanning);
         }
     }
 
-    template <int K>
-    void fold_block(const BlockRows<C>& x, std::int64_t unit, int width, bool spanning,
-                    Block<C, K>& block) {
-        if (histogram_.wanted()) {
-            for (int row = 0; row < x.rows; ++row) histogram_.add(x[row], width);
+    // As many whole groups of R rows as there are from `row` on; returns the row after them.
+    template <int R>
+    int reduce_rows(std::int64_t unit, int width, int row) {
+        const std::int64_t ahead = rows_ahead(width);
+        for (; row + R <= tile_.rows; row += R) {
+            const C* x[R];
+            rows_at(unit, width, row, R, x);
+            reduce_group<R>(x, row, width, prefetch_distance(unit, width, row, ahead), threshold_, panel_);
+            if (histogram_.wanted()) {
+                for (int r = 0; r < R; ++r) count_bins(x[r], width);
+            }
         }
-        recentre(x, block);
-        keep_records<K>(x, unit, width, spanning, block);
-        fold_moments(unit, width, block);
-        if (spanning) {
-            for (int lane = 0; lane < width; ++lane) job_.active[unit + lane] |= block.nonzero[lane] > 0;
-            return;
+        return row;
+    }
+
+    void start_panel(std::int64_t unit, int width) {
+        constexpr C infinity = std::numeric_limits<C>::infinity();
+        const int padded = (width + kLanes<C> - 1) / kLanes<C> * kLanes<C>;  // what reduce_group touches
+        for (int lane = 0; lane < padded; ++lane) {
+            panel_.record[lane] = infinity;
+            panel_.record_row[lane] = -1;
+            panel_.min[lane] = infinity;
+            panel_.sum_abs[lane] = panel_.residual[lane] = panel_.square[lane] = 0;
+            panel_.nonzero[lane] = 0;
         }
-        std::int64_t* total = state_.counts(Field::active_examples) + unit;
-        if (job_.view.positions == 1) {
-            for (int lane = 0; lane < width; ++lane) total[lane] += block.nonzero[lane];
-        } else {
-            Bits active[Block<C, K>::kWidth];
-            count_active<C, K>(x, tile_, threshold_, active);
-            for (int lane = 0; lane < width; ++lane) total[lane] += active[lane];
+        start_records(unit, width);
+        const int last = tile_.rows - 1;  // a sample's mean: sums are taken about something near
+        for (int i = 0; i < 4; ++i) {
+            const C* x;
+            rows_at(unit, width, i * last / 3, 1, &x);
+            for (int lane = 0; lane < padded; ++lane)
+                panel_.shift[lane] = (i == 0 ? C(0) : panel_.shift[lane]) + x[lane] * C(0.25);
         }
     }
 
-    // max and argmax. New records are rare after the first tiles, so their examples are looked up
-    // only then.
-    template <int K>
-    void keep_records(const BlockRows<C>& x, std::int64_t unit, int width, bool spanning,
-                      const Block<C, K>& block) const {
+    void start_records(std::int64_t unit, int width) {
+        const double* max = state_.reals(Field::max) + unit;
+        const std::int64_t* argmax = state_.counts(Field::argmax) + unit;
+        const std::int64_t first = job_.first_example + tile_.example[0];
+        int special = 0;
+        for (int lane = 0; lane < width; ++lane) {
+            panel_.record[lane] = static_cast<C>(max[lane]);
+            special += (static_cast<double>(panel_.record[lane]) > max[lane]) | (first < argmax[lane]);
+        }
+        for (int lane = 0; lane < width && special > 0; ++lane) {
+            // A value exceeds the maximum exactly when it exceeds the largest C not above it; and where
+            // reaching it again at a lower example index counts, the record to beat is just below it.
+            panel_.record[lane] = round_down<C>(max[lane]);
+            if (first < argmax[lane]) panel_.record[lane] = next_down(panel_.record[lane]);
+        }
+    }
+
+    const Stored* row_address(std::int64_t unit, int row) const {
+        return static_cast<const Stored*>(job_.view.data) + tile_.offset[row] +
+               unit * job_.view.unit_stride;
+    }
+
+    // Points x at rows in the compute type: in place where they lie so, else in scratch.
+    void rows_at(std::int64_t unit, int width, int row, int count, const C** x) {
+        const Stored* base =
+            static_cast<const Stored*>(job_.view.data) + unit * job_.view.unit_stride;
+        if constexpr (kStoredAsComputed<D>) {
+            if (job_.view.unit_stride == 1 && width >= kLanes<C>) {
+                for (int r = 0; r < count; ++r) x[r] = base + tile_.offset[row + r];
+                return;
+            }
+        }
+        const int pitch = width < kLanes<C> ? kLanes<C> : width;
+        for (int r = 0; r < count; ++r) {
+            C* out = scratch_ + r * pitch;
+            widen_run<D>(base + tile_.offset[row + r], job_.view.unit_stride, width, out);
+            for (int lane = width; lane < pitch; ++lane) out[lane] = 0;
+            x[r] = out;
+        }
+    }
+
+    // Prefetching runs kColumnsAhead bytes ahead: so many rows of a panel...
+    std::int64_t rows_ahead(int width) const {
+        if (!kStoredAsComputed<D> || job_.view.unit_stride != 1 || tile_.rows < 2) return 0;
+        const std::int64_t rows = kColumnsAhead / (width * static_cast<std::int64_t>(sizeof(C)));
+        return rows < kGroupRows ? kGroupRows : rows;
+    }
+    // ... which lie further down, or at the top of the next panel. In elements.
+    std::int64_t prefetch_distance(std::int64_t unit, int width, int row, std::int64_t rows) const {
+        if (rows == 0) return 0;
+        const std::int64_t pitch = tile_.offset[1] - tile_.offset[0];
+        const bool below = row + rows < tile_.rows || unit + width >= job_.unit_end;
+        return below ? pitch * rows : width - pitch * (tile_.rows - rows);
+    }
+
+    void count_bins(const C* x, int width) {
+        int lost = 0;
+        for (int lane = 0; lane < width; ++lane)
+            lost += !(magnitude(x[lane]) < std::numeric_limits<C>::infinity());
+        if (lost == 0) return histogram_.add(x, width);
+        for (int lane = 0; lane < width; ++lane)
+            if (__builtin_isfinite(x[lane])) histogram_.add(x + lane, 1);
+    }
+
+    bool all_fit(int width) const {
+        int unfit = 0;
+        for (int lane = 0; lane < width; ++lane)
+            unfit += !fits(panel_.sum_abs[lane], panel_.square[lane], static_cast<C>(tile_.rows));
+        return unfit == 0;
+    }
+
+    // Takes the sums again about the mean if for any unit the shift turned out too far from it.
+    void recentre(std::int64_t unit, int width) {
+        const C n = static_cast<C>(tile_.rows);
+        int far = 0;
+        for (int lane = 0; lane < width; ++lane) {
+            const C offset = panel_.residual[lane] / n;
+            const C m2 = panel_.square[lane] - n * offset * offset;
+            far += !(n * offset * offset <= static_cast<C>(kMaxShiftSquared) * m2);
+        }
+        if (far == 0) return;
+        for (int lane = 0; lane < width; ++lane) {
+            panel_.shift[lane] += panel_.residual[lane] / n;
+            panel_.residual[lane] = panel_.square[lane] = 0;
+        }
+        for (int row = 0; row < tile_.rows; ++row) {
+            const C* x;
+            rows_at(unit, width, row, 1, &x);
+            sum_row(x, width, panel_);
+        }
+    }
+
+    void keep_records(std::int64_t unit, int width) const {
+        int raised = 0;
+        for (int lane = 0; lane < width; ++lane) raised += panel_.record_row[lane] >= 0;
+        if (raised == 0) return;
         double* max = state_.reals(Field::max) + unit;
         std::int64_t* argmax = state_.counts(Field::argmax) + unit;
-        const std::int64_t first = job_.first_example + tile_.example[0];
-        int records = 0;
-        for (int lane = 0; lane < width; ++lane)
-            records += exceeds(block.max[lane], first, max[lane], argmax[lane]);
-        if (records == 0) return;
-        Bits row[Block<C, K>::kWidth] = {};
-        if (!spanning) first_rows_of_max<C, K>(x, block, row);
         for (int lane = 0; lane < width; ++lane) {
-            const std::int64_t example = job_.first_example + tile_.example[row[lane]];
-            if (!exceeds(block.max[lane], example, max[lane], argmax[lane])) continue;
-            max[lane] = block.max[lane] + 0.0;  // -0.0 is zero
+            if (panel_.record_row[lane] < 0) continue;
+            const std::int64_t example = job_.first_example + tile_.example[panel_.record_row[lane]];
+            if (!exceeds(panel_.record[lane], example, max[lane], argmax[lane])) continue;
+            max[lane] = panel_.record[lane] + 0.0;  // -0.0 is zero
             argmax[lane] = example;
         }
     }
 
-    // One unit of a tile that holds NaN, infinities or extreme squares.
-    void fold_carefully(const BlockRows<C>& x, std::int64_t unit, int lane, bool spanning) {
-        C values[kColumnTile];
-        for (int row = 0; row < x.rows; ++row) {
-            values[row] = x[row][lane];
-            if (histogram_.wanted() && __builtin_isfinite(values[row])) histogram_.add(values + row, 1);
+    // Everything but max, argmax and active_examples: combine() of ops.hpp over vectors of units.
+    void fold_moments(std::int64_t unit, int width) const {
+        constexpr int L = kLanes<double>;
+        using V = Vec<double>;
+        using I = Int<double>;
+        const V n = broadcast<double>(tile_.rows), zero{};
+        int lane = 0;
+        for (; lane + L <= width; lane += L) {
+            double* min = state_.reals(Field::min) + unit + lane;
+            double* mean = state_.reals(Field::mean) + unit + lane;
+            double* m2 = state_.reals(Field::m2) + unit + lane;
+            double* mean_abs = state_.reals(Field::mean_abs) + unit + lane;
+            std::int64_t* nonzero = state_.counts(Field::nonzero) + unit + lane;
+            const I lost = load_bits<double>(state_.counts(Field::nan) + unit + lane) +
+                           load_bits<double>(state_.counts(Field::inf) + unit + lane);
+            const V finite = __builtin_convertvector(values_ - lost, V);
+            const V share = n / (finite + n);
+            const V offset = widen_lanes(panel_.residual + lane) / n;
+            const V square = widen_lanes(panel_.square + lane) - n * offset * offset;
+            const V old_mean = load<double>(mean), old_abs = load<double>(mean_abs);
+            const V old_min = load<double>(min), tile_min = widen_lanes(panel_.min + lane) + 0.0;
+            const V delta = widen_lanes(panel_.shift + lane) + offset - old_mean;
+            store<double>(min, tile_min < old_min ? tile_min : old_min);
+            store<double>(mean, old_mean + delta * share);
+            store<double>(m2, load<double>(m2) + (square < zero ? zero : square) +
+                                  delta * delta * (finite * share));
+            store<double>(mean_abs, old_abs + (widen_lanes(panel_.sum_abs + lane) / n - old_abs) * share);
+            store_bits<double>(nonzero,
+                               load_bits<double>(nonzero) +
+                                   __builtin_convertvector(load_lanes(panel_.nonzero + lane), I));
         }
-        Tile tile = careful_tile(values, x.rows, threshold_);
-        if (tile.finite > 0) {
-            int row = 0;
-            while (values[row] != tile.unit.max) ++row;
-            tile.unit.argmax = job_.first_example + tile_.example[row];
-        }
-        if (spanning) {
-            job_.active[unit] |= tile.unit.nonzero > 0;
-        } else {
-            for (int row = 0; row < x.rows;) {
-                const std::int64_t example = tile_.example[row];
-                bool any = false;
-                for (; row < x.rows && tile_.example[row] == example; ++row)
-                    any |= __builtin_isfinite(values[row]) && magnitude(values[row]) > threshold_;
-                tile.unit.active_examples += any;
-            }
-        }
+        for (; lane < width; ++lane) fold_lane(unit + lane, lane);
+    }
+
+    void fold_lane(std::int64_t unit, int lane) const {
+        const double n = tile_.rows;
+        const double offset = panel_.residual[lane] / n;
+        const double square = panel_.square[lane] - n * offset * offset;
+        Unit tile = identity();
+        tile.nonzero = panel_.nonzero[lane];
+        tile.min = panel_.min[lane] + 0.0;
+        tile.mean = panel_.shift[lane] + offset;
+        tile.m2 = square < 0 ? 0 : square;
+        tile.mean_abs = panel_.sum_abs[lane] / n;
         const Unit before = state_.load(unit);
-        state_.store(unit, combine(before, values_ - before.nan - before.inf, tile.unit, tile.finite));
+        state_.store(unit, combine(before, values_ - before.nan - before.inf, tile, tile_.rows));
     }
 
-    // The block's rows as a dense array in the compute type, in place where they lie so.
-    template <int kWidth>
-    BlockRows<C> rows_of(std::int64_t unit, int width) {
-        const View& view = job_.view;
-        const auto* base = static_cast<const typename Source<D>::Stored*>(view.data) + unit * view.unit_stride;
-        if constexpr (kStoredAsComputed<D>) {
-            if (view.unit_stride == 1 && unit + kWidth <= view.units)
-                return {base, tile_.offset, tile_.rows, unit + kWidth < job_.unit_end};
+    void note_active(std::int64_t unit, int width, bool spanning) {
+        std::int64_t* total = state_.counts(Field::active_examples) + unit;
+        if (spanning) {
+            for (int lane = 0; lane < width; ++lane) job_.active[unit + lane] |= panel_.nonzero[lane] > 0;
+        } else if (job_.view.positions == 1) {
+            for (int lane = 0; lane < width; ++lane) total[lane] += panel_.nonzero[lane];
+        } else if (tile_.example[0] == tile_.example[tile_.rows - 1]) {
+            for (int lane = 0; lane < width; ++lane) total[lane] += panel_.nonzero[lane] > 0;
+        } else {
+            count_active(unit, width, total);
         }
+    }
+
+    // Several examples of several positions each: another look, example by example.
+    void count_active(std::int64_t unit, int width, std::int64_t* total) {
+        std::uint8_t active[kPanel<C>];
+        for (int lane = 0; lane < width; ++lane) active[lane] = 0;
         for (int row = 0; row < tile_.rows; ++row) {
-            C* out = scratch_ + row * kWidth;
-            widen_run<D>(base + tile_.offset[row], view.unit_stride, width, out);
-            for (int lane = width; lane < kWidth; ++lane) out[lane] = 0;
-            scratch_offset_[row] = row * kWidth;
-        }
-        return {scratch_, scratch_offset_, tile_.rows, false};
-    }
-
-    // combine() of ops.hpp written over lanes, for a tile of finite values; max and argmax are keep_records'.
-    template <int K>
-    void fold_moments(std::int64_t unit, int width, const Block<C, K>& block) const {
-        std::int64_t* __restrict nonzero = state_.counts(Field::nonzero) + unit;
-        double* __restrict min = state_.reals(Field::min) + unit;
-        double* __restrict mean = state_.reals(Field::mean) + unit;
-        double* __restrict m2 = state_.reals(Field::m2) + unit;
-        double* __restrict mean_abs = state_.reals(Field::mean_abs) + unit;
-        const std::int64_t* __restrict nan = state_.counts(Field::nan) + unit;
-        const std::int64_t* __restrict inf = state_.counts(Field::inf) + unit;
-        const double n = tile_.rows, per_value = 1.0 / n;
-        for (int lane = 0; lane < width; ++lane) {
-            const double finite = static_cast<double>(values_ - nan[lane] - inf[lane]);
-            const double share = n / (finite + n);
-            const bool constant = block.max[lane] == block.min[lane];
-            const double offset = block.residual[lane] * per_value;
-            const double tile_m2 = block.square[lane] - n * offset * offset;
-            const double tile_mean = constant ? block.max[lane] + 0.0 : block.shift[lane] + offset;
-            const double delta = tile_mean - mean[lane];
-            const double tile_min = block.min[lane] + 0.0;
-            nonzero[lane] += block.nonzero[lane];
-            min[lane] = tile_min < min[lane] ? tile_min : min[lane];
-            mean[lane] += delta * share;
-            m2[lane] += (constant || !(tile_m2 > 0) ? 0.0 : tile_m2) + delta * delta * (finite * share);
-            mean_abs[lane] += (block.sum_abs[lane] * per_value - mean_abs[lane]) * share;
+            const C* x;
+            rows_at(unit, width, row, 1, &x);
+            for (int lane = 0; lane < width; ++lane)
+                active[lane] |= static_cast<std::uint8_t>(magnitude(x[lane]) > threshold_);
+            if (row + 1 < tile_.rows && tile_.example[row + 1] == tile_.example[row]) continue;
+            for (int lane = 0; lane < width; ++lane) {
+                total[lane] += active[lane];
+                active[lane] = 0;
+            }
         }
     }
 
@@ -377,14 +401,36 @@ class ColumnScan {
         }
     }
 
+    // One unit of a tile that holds NaN, infinities or extreme squares.
+    void fold_carefully(std::int64_t unit, bool spanning) const {
+        C values[kTileRows];
+        for (int row = 0; row < tile_.rows; ++row) values[row] = Source<D>::widen(*row_address(unit, row));
+        Tile tile = careful_tile(values, tile_.rows, threshold_);
+        if (tile.finite > 0) {
+            int row = 0;
+            while (values[row] != tile.unit.max) ++row;
+            tile.unit.argmax = job_.first_example + tile_.example[row];
+        }
+        if (spanning) job_.active[unit] |= tile.unit.nonzero > 0;
+        bool any = false;
+        for (int row = 0; row < tile_.rows && !spanning; ++row) {
+            any |= __builtin_isfinite(values[row]) && magnitude(values[row]) > threshold_;
+            if (row + 1 < tile_.rows && tile_.example[row + 1] == tile_.example[row]) continue;
+            tile.unit.active_examples += any;
+            any = false;
+        }
+        const Unit before = state_.load(unit);
+        state_.store(unit, combine(before, values_ - before.nan - before.inf, tile.unit, tile.finite));
+    }
+
     const Job& job_;
     StateView state_;
     Histogram histogram_;
     C threshold_;
     std::int64_t values_;
     ColumnTile tile_;
-    std::int64_t scratch_offset_[kColumnTile];
-    alignas(64) C scratch_[kColumnTile * Block<C, kVectors>::kWidth];
+    Panel<C> panel_;
+    alignas(64) C scratch_[kGroupRows * kPanel<C>];
 };
 
 }  // namespace NC_ISA

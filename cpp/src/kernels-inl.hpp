@@ -1,5 +1,5 @@
 // The kernels, written once. A file kernels_<isa>.cpp sets NC_ISA, NC_ISA_NAME, NC_VECTOR_BYTES,
-// NC_ROW_UNROLL and NC_COLUMN_VECTORS, includes this, and is compiled with that instruction set's flags.
+// and NC_ROW_UNROLL, includes this, and is compiled with that instruction set's flags.
 #pragma once
 
 #include "columns-inl.hpp"
@@ -8,19 +8,6 @@
 
 namespace neurocensus {
 inline namespace NC_ISA {
-
-// The largest value of C that is at most `threshold`: abs(value) > either is the same for a value of C.
-template <class C>
-C round_down(double threshold) {
-    C out = static_cast<C>(threshold);
-    if (static_cast<double>(out) > threshold) {
-        typename Simd<C>::Bits bits;
-        __builtin_memcpy(&bits, &out, sizeof bits);
-        --bits;
-        __builtin_memcpy(&out, &bits, sizeof bits);
-    }
-    return out;
-}
 
 template <DType D>
 struct ScanRows {

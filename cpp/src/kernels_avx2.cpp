@@ -1,7 +1,6 @@
 #define NC_ISA avx2
 #define NC_VECTOR_BYTES 32
 #define NC_ROW_UNROLL 2
-#define NC_COLUMN_VECTORS 2
 #include "kernels-inl.hpp"
 
 namespace neurocensus {

@@ -1,7 +1,6 @@
 #define NC_ISA avx512
 #define NC_VECTOR_BYTES 64
 #define NC_ROW_UNROLL 4
-#define NC_COLUMN_VECTORS 4
 #include "kernels-inl.hpp"
 
 namespace neurocensus {

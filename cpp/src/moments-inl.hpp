@@ -17,13 +17,16 @@ struct Sums {
 
 // When the shift lies more than this many variances from the tile's mean, the difference of squares
 // has lost too many digits, and the sums are taken again about the mean.
-constexpr double kMaxShiftSquared = 4.0;
+constexpr double kMaxShiftSquared = 16.0;
 
-// Squares of float32 values this small, or of values beyond the range, leave float32.
+// Can sums in C stand for `n` values? Not if NaN or infinities are among them, if squares overflow, or if
+// values are so small that squares of their differences vanish. The bounds are float32's; doubles pass.
 template <class C>
-constexpr C kSmallestSquare = C(0);
-template <>
-inline constexpr float kSmallestSquare<float> = 1e-28f;
+inline bool fits(C sum_abs, C square, C n) {
+    constexpr C infinity = std::numeric_limits<C>::infinity();
+    return (sum_abs < infinity) & (square < infinity) &
+           ((square >= C(1e-28) * n) | (sum_abs >= C(1e-10) * n) | (sum_abs == 0));
+}
 
 // One tile as a unit's state of its own; argmax and active_examples are left to the caller.
 struct Tile {

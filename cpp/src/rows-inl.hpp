@@ -15,6 +15,8 @@ inline namespace NC_ISA {
 
 constexpr std::int64_t kRowTile = 4096;  // values: 16 KiB of float32, which stay in the L1 cache
 
+constexpr std::int64_t kRowsAhead = 16384;  // bytes that prefetching runs ahead
+
 template <class C>
 struct RowTile {
     std::int64_t nonzero;
@@ -95,7 +97,7 @@ RowTile<C> reduce_row(const C* x, std::int64_t count, C threshold) {
         const V delta = value - shift;
         max[k] = value > max[k] ? value : max[k];
         min[k] = value < min[k] ? value : min[k];
-        nonzero[k] -= reinterpret_cast<I>(size > threshold);
+        nonzero[k] = count_above<C>(nonzero[k], size, threshold);
         sum_abs[k] += size;
         residual[k] += delta;
         square[k] += delta * delta;
@@ -103,7 +105,10 @@ RowTile<C> reduce_row(const C* x, std::int64_t count, C threshold) {
     std::int64_t i = 0;
     for (; i + U * L <= count; i += U * L) {
 #pragma GCC unroll 8
-        for (int k = 0; k < U; ++k) take(k, load<C>(x + i + k * L));
+        for (int k = 0; k < U; ++k) {
+            __builtin_prefetch(x + i + k * L + kRowsAhead / static_cast<int>(sizeof(C)));
+            take(k, load<C>(x + i + k * L));
+        }
     }
     for (; i + L <= count; i += L) take(0, load<C>(x + i));
     if (i < count) {
@@ -142,11 +147,8 @@ RowTile<C> reduce_row(const C* x, std::int64_t count, C threshold) {
 // The tile as a unit's state of its own (argmax and active_examples are the caller's).
 template <class C>
 Tile row_tile(const C* x, std::int64_t count, C threshold, Histogram& histogram) {
-    constexpr C infinity = std::numeric_limits<C>::infinity();
     RowTile<C> tile = reduce_row(x, count, threshold);
-    const bool constant = tile.max == tile.min;
-    if (!(tile.sum_abs < infinity) || !(tile.sums.square < infinity) ||
-        (!constant && tile.sums.square < kSmallestSquare<C> * static_cast<C>(count))) {
+    if (!fits(tile.sum_abs, tile.sums.square, static_cast<C>(count))) {
         if (histogram.wanted()) {
             for (std::int64_t i = 0; i < count; ++i)
                 if (__builtin_isfinite(x[i])) histogram.add(x + i, 1);
@@ -160,10 +162,6 @@ Tile row_tile(const C* x, std::int64_t count, C threshold, Histogram& histogram)
     unit.max = tile.max + 0.0;  // -0.0 is zero
     unit.min = tile.min + 0.0;
     unit.mean_abs = tile.sum_abs / n;
-    if (constant) {
-        unit.mean = unit.max;
-        return {unit, count};
-    }
     double offset = tile.sums.residual / n;
     double m2 = tile.sums.square - n * offset * offset;
     if (!(n * offset * offset <= kMaxShiftSquared * m2)) {

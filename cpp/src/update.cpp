@@ -80,7 +80,7 @@ class Call {
         const std::int64_t threads = total < kSerialBelow ? 1 : options_.threads;
         // A slice of units narrower than this shares cache lines, or a block of columns, with the next.
         const std::int64_t narrowest = rows_ ? 1 : view_.unit_stride == 1 ? 256 : 64;
-        if (threads > 1 && view_.units < 2 * threads * narrowest && view_.examples >= threads) {
+        if (threads > 1 && view_.units < threads * narrowest * kTasksPerThread && view_.examples >= threads) {
             by_examples(threads);
         } else {
             by_units(threads, rows_ ? 1 : 64);
@@ -121,11 +121,12 @@ class Call {
                  options_.first_example + view_.examples);
     }
 
-    void by_examples(std::int64_t tasks) {
+    void by_examples(std::int64_t threads) {
+        const std::int64_t tasks = std::min(view_.examples, threads * kTasksPerThread);
         const std::int64_t words = state_words(view_.units, state_.has_histogram);
         const std::unique_ptr<std::int64_t[]> parts(new std::int64_t[words * tasks]);
         std::vector<std::uint8_t> active(view_.units * tasks);
-        run_tasks(tasks, static_cast<int>(tasks), [&](std::int64_t task) {
+        run_tasks(tasks, static_cast<int>(threads), [&](std::int64_t task) {
             const KeepDenormals guard;
             const StateView own{parts.get() + task * words, view_.units, state_.has_histogram};
             reset(own);

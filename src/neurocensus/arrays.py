@@ -66,7 +66,9 @@ def _from_torch(tensor: Any, name: str) -> Buffer:
     tensor = tensor.detach()
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         kind = "quantized" if tensor.is_quantized else "nested" if tensor.is_nested else tensor.layout
-        raise TypeError(f"{name}: expected a dense tensor, got a {kind} one; use .to_dense() or .dequantize()")
+        raise TypeError(
+            f"{name}: expected a dense tensor, got a {kind} one; use .to_dense() or .dequantize()"
+        )
     if tensor.device.type == "meta":
         raise TypeError(f"{name}: expected values, got a tensor on the meta device, which has none")
     if tensor.device.type != "cpu":

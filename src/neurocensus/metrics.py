@@ -251,8 +251,7 @@ def spectrum_edges(values: Floats, bins: int | Sequence[float] | Floats) -> Floa
         raise ValueError(f"bins: expected at least 1, got {number}")
     if low == high:
         high = 1.0  # only zeros, or nothing at all: any width will do
-    scale = max(-low, high)  # high - low may overflow; scaled by the larger it cannot
-    edges = np.linspace(low / scale, high / scale, number + 1) * scale
+    edges = 2 * np.linspace(low / 2, high / 2, number + 1)  # high - low itself may overflow
     edges[0], edges[-1] = low, high
     return edges
 

@@ -53,6 +53,7 @@ class Census:
 
 def empty(units: int) -> Census:
     """The identity of `merge`: nothing seen yet."""
+
     def counts() -> npt.NDArray[np.int64]:
         return np.zeros(units, np.int64)
 

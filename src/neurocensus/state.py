@@ -250,7 +250,9 @@ class UnitState:
         sane = sane and bool((counts["active_examples"] <= counts["nonzero"]).all())
         sane = sane and bool((self._column("argmax") < max(self.next_example, 1)).all())
         if not sane:
-            raise ValueError("data: expected counts that agree with one another, got impossible ones; damaged?")
+            raise ValueError(
+                "data: expected counts that agree with one another, got impossible ones; damaged?"
+            )
 
     def _column(self, name: str) -> npt.NDArray[Any]:
         start = _core.HEADER_WORDS + _core.FIELDS.index(name) * self._units

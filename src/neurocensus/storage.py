@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,12 +30,17 @@ FORMAT_VERSION: Final = 1
 
 _COUNTS: Final = ("nonzero", "active_examples", "argmax", "nan", "inf")
 _REALS: Final = ("max", "min", "mean", "m2", "mean_abs")
-_STATE_FIELDS: Final = {"examples": int, "values": int, "next_example": int, "threshold": float}
-_LAYER_FIELDS: Final = {
+_STATE_FIELDS: Final[dict[str, type]] = {
+    "examples": int,
+    "values": int,
+    "next_example": int,
+    "threshold": float,
+}
+_LAYER_FIELDS: Final[dict[str, type]] = {
     "name": str, "kind": str, "unit_axis": int, "unit_rule": str, "example_axis": int, "dtype": str,
     "training": bool, "calls": int, "masked": bool, "state": dict,
 }  # fmt: skip
-_AUDIT_FIELDS: Final = {
+_AUDIT_FIELDS: Final[dict[str, type]] = {
     "model": str, "examples": int, "batches": int, "expected": list, "never_fired": list,
     "threshold": float, "versions": dict, "annotations": dict, "layers": list,
 }  # fmt: skip
@@ -59,9 +64,10 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise ValueError(f"{path}: expected the path of a file, got a folder or a device; name a file in it")
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
+        temporary.touch(exist_ok=False)
+        permissions = stat.S_IMODE((target if target.exists() else temporary).stat().st_mode)
         yield temporary
-        if target.exists():
-            shutil.copymode(target, temporary)
+        temporary.chmod(permissions)  # some writers make their files private
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, target)
@@ -72,8 +78,13 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write UTF-8 text atomically (see `atomic`). Lone surrogates become ``?``: a name may hold any."""
+    write_bytes(path, text.encode("utf-8", "replace"))
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write bytes atomically (see `atomic`)."""
     with atomic(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "replace"))
+        temporary.write_bytes(content)
 
 
 def save(audit: Audit, path: str | os.PathLike[str]) -> None:
@@ -203,13 +214,13 @@ def _fields(where: str, entry: object, kinds: Mapping[str, type]) -> dict[str, A
     for field, kind in kinds.items():
         if field not in entry:
             raise _Malformed(f"{where}.{field}: expected {kind.__name__}, found none")
-        value = entry[field]
+        value: Any = entry[field]
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:  # a bool is no int here
             raise _Malformed(f"{where}.{field}: expected {kind.__name__}, got {type(value).__name__}")
-        if kind is int and value < 0:
-            raise _Malformed(f"{where}.{field}: expected at least 0, got {value}")
+        if isinstance(value, int) and not 0 <= value < 2**63:
+            raise _Malformed(f"{where}.{field}: expected an integer from 0 to 2**63 - 1, got {value}")
         out[field] = value
     return out
 
@@ -235,8 +246,8 @@ def _check_state(where: str, scalars: Mapping[str, Any], arrays: Mapping[str, An
     some = finite > 0
     laws = {
         "examples": examples <= numbers["next_example"] and examples <= values,
-        "nan": (arrays["nan"] >= 0).all(),
-        "inf": (arrays["inf"] >= 0).all() and (finite >= 0).all(),
+        "nan": ((arrays["nan"] >= 0) & (arrays["nan"] <= values)).all(),
+        "inf": ((arrays["inf"] >= 0) & (arrays["inf"] <= values - arrays["nan"])).all(),
         "nonzero": ((arrays["nonzero"] >= 0) & (arrays["nonzero"] <= finite)).all(),
         "active_examples": (
             (arrays["active_examples"] >= 0)

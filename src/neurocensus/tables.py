@@ -119,15 +119,18 @@ def to_pandas(audit: Audit, per: str) -> pandas.DataFrame:
     """A DataFrame with one row per layer or per unit."""
     check_per(per)
     pd = import_pandas()
+    frame: pandas.DataFrame
     if per == "layer":
-        return pd.DataFrame([layer_row(layer) for layer in audit.layers.values()])
+        frame = pd.DataFrame([layer_row(layer) for layer in audit.layers.values()])
+        return frame
     names = list(audit.layers)
     parts = [unit_columns(layer) for layer in audit.layers.values()]
     owner = np.repeat(np.arange(len(parts)), [layer.units for layer in audit.layers.values()])
     # Categories, so that millions of units share their layer's name.
     data: dict[str, Any] = {"layer": pd.Categorical.from_codes(owner, names)}
     data.update({key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else {})
-    return pd.DataFrame(data)
+    frame = pd.DataFrame(data)
+    return frame
 
 
 def import_pandas() -> Any:
@@ -164,11 +167,11 @@ def cells(layer: LayerAudit) -> tuple[str, ...]:
 
 def headline(audit: Audit) -> list[str]:
     """The numbers of the whole model, one line each."""
+    dead = f"{text.count(audit.dead)} of {text.plural(audit.units, 'unit')} dead"
     return [
         f"Audit of {text.printable(audit.model)}: {text.plural(audit.examples, 'example')}, "
         f"{text.plural(len(audit.layers), 'layer')}, {text.plural(audit.units, 'unit')}",
-        f"NNU {text.percent(audit.nnu)}: {text.count(audit.dead)} of {text.plural(audit.units, 'unit')} dead, "
-        f"utilization {text.percent(audit.utilization)}",
+        f"NNU {text.percent(audit.nnu)}: {dead}, utilization {text.percent(audit.utilization)}",
         f"NNU as published (dead / units x examples): {text.percent(audit.nnu_published)}",
     ]
 
@@ -177,15 +180,8 @@ def plain(audit: Audit, limit: int = 40) -> str:
     """An audit as plain text; of more than `limit` layers the middle ones are left out, and said to be."""
     layers = list(audit.layers.values())
     head, tail = (layers, []) if len(layers) <= limit else (layers[: limit // 2], layers[-(limit // 2) :])
-    rows = [HEADINGS, *(_plain_cells(layer) for layer in (*head, *tail))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    rows = [HEADINGS, *(cells(layer) for layer in (*head, *tail))]
+    lines = align(rows, left=2)
     if tail:
         hidden = len(layers) - len(head) - len(tail)
         lines.insert(
@@ -194,24 +190,47 @@ def plain(audit: Audit, limit: int = 40) -> str:
     return "\n".join([*headline(audit), "", *lines, *(f"warning: {line}" for line in audit.warnings)])
 
 
+def align(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Rows as lines of equal columns: the first `left` columns flush left, the others right."""
+    rows = [[text.shorten(text.printable(cell), 48) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
 def rich_table(audit: Audit) -> rich.table.Table:
-    """An audit as a table for the terminal. Names are text, never markup."""
+    """An audit as a table for the terminal."""
+    rows = [cells(layer) for layer in audit.layers.values()]
+    return rich_rows(HEADINGS, rows, 2, title="\n".join(headline(audit)), warnings=audit.warnings)
+
+
+def rich_rows(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: int,
+    *,
+    title: str | None = None,
+    warnings: Sequence[str] = (),
+) -> rich.table.Table:
+    """Rows as a table for the terminal, with the warnings under it. Names are text, never markup."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text("\n".join(headline(audit))), title_justify="left", caption_justify="left")
-    for column, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if column < 2 else "right", overflow="fold")
-    for layer in audit.layers.values():
-        table.add_row(*(Text(text.printable(cell)) for cell in cells(layer)))
-    if audit.warnings:
-        table.caption = Text("\n".join(f"warning: {line}" for line in audit.warnings), style="yellow")
+    table = Table(title_justify="left", caption_justify="left")
+    if title is not None:
+        table.title = Text(title, style="bold")
+    for column, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if column < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text.printable(cell)) for cell in row))
+    if warnings:
+        table.caption = Text("\n".join(f"warning: {line}" for line in warnings), style="yellow")
     return table
-
-
-def _plain_cells(layer: LayerAudit) -> tuple[str, ...]:
-    name, kind, *rest = cells(layer)
-    return (text.shorten(text.printable(name), 48), text.shorten(text.printable(kind), 20), *rest)
 
 
 def _blank_nan(column: Sequence[Any]) -> list[Any]:

@@ -29,8 +29,10 @@ def percent(share: float) -> str:
 
 
 def real(value: float) -> str:
-    """A number with three significant digits; NaN is ``"n/a"``."""
-    return NOT_AVAILABLE if math.isnan(value) else f"{value:.3g}"
+    """A number with at least three significant digits, thousands written out; NaN is ``"n/a"``."""
+    if math.isnan(value):
+        return NOT_AVAILABLE
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def plural(number: int, noun: str) -> str:

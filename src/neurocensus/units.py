@@ -46,7 +46,7 @@ def given(unit_axis: int | Mapping[str, int] | None, name: str, rank: int) -> in
             return None
     else:
         chosen = unit_axis
-    return normalized(chosen, rank, f"unit_axis of layer {name!r}")
+    return normalized(chosen, rank, "unit_axis")
 
 
 def normalized(axis: int, rank: int, what: str) -> int:
@@ -118,7 +118,7 @@ def reduced(rank: int, dims: Sequence[int], keepdim: bool, axis: int) -> int | N
 
 
 def indexed(index: Any, rank: int, axis: int) -> int | None:
-    """Where `axis` is after ``tensor[index]``: ints, slices, None and ``...`` are followed, others lose it."""
+    """Where `axis` is after ``tensor[index]``: ints, slices, None and ``...`` are followed."""
     parts = list(index) if isinstance(index, tuple) else [index]
     if not all(p is None or p is Ellipsis or type(p) in (int, slice) for p in parts):
         return None

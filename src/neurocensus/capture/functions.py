@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own convention
+from torch.nn import functional as F
 from torch.nn.modules import activation, batchnorm, conv, instancenorm, pooling
 
 
@@ -46,7 +46,8 @@ _SPACES: tuple[object, ...] = (F, torch, Tensor, torch._C._nn, torch.special)
 
 _ACTIVATIONS = (
     "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish glu hardtanh hardsigmoid hardswish "
-    "hardshrink softshrink tanhshrink softsign softplus sigmoid logsigmoid tanh threshold clamp clamp_min clip"
+    "hardshrink softshrink tanhshrink softsign softplus sigmoid logsigmoid tanh threshold "
+    "clamp clamp_min clip"
 )
 _POOLINGS = "max_pool avg_pool lp_pool adaptive_max_pool adaptive_avg_pool fractional_max_pool"
 _MATMULS = "matmul __matmul__ __rmatmul__ mm bmm mv addmm baddbmm addbmm einsum tensordot"

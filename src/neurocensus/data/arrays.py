@@ -115,7 +115,7 @@ def read_npz(path: Path, what: str) -> dict[str, Array]:
 
 
 def read_examples(path: Path, key: str) -> tuple[Array, Array | None]:
-    """Examples and labels of a ``.npz`` file: ``x`` and ``y``, or ``x_test`` and ``y_test`` for key ``x_test``.
+    """Examples and labels of a ``.npz`` file: ``x`` and ``y``, or ``x_test`` and ``y_test``, by ``key``.
 
     Raises:
         ValueError: no array of that name; the message lists what there is. Also all of `read_npz`.
@@ -162,7 +162,7 @@ def _checked(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
+        if "allow_pickle" in str(error) or "Python objects in dtype" in str(error):
             raise ValueError(
                 f"{what}: {path} holds pickled Python objects and was refused: loading them could run code. "
                 "Save plain arrays of numbers"

@@ -11,9 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-)
+EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"))
 
 Pixels: TypeAlias = npt.NDArray[np.float32]
 
@@ -67,7 +65,7 @@ class ImageFolder:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Pixels, int] | Unreadable:
-        """Pixels and class of an image; class -1 where there are none. A bad image is returned, not raised."""
+        """Pixels and class of an image; class -1 where there are none. A bad image does not raise."""
         path = self.paths[index]
         try:
             pixels = self._read(path)
@@ -80,9 +78,8 @@ class ImageFolder:
             if image.mode.startswith(("I", "F")):
                 # Pillow would clip these to 255 and call it RGB.
                 raise ValueError(f"more than 8 bits per channel (mode {image.mode}), convert it first")
-            if image.mode == "P":
-                image = image.convert("RGBA")  # noqa: PLW2901 - a palette may hold transparency
-            rgb = image.convert("RGB")
+            # By way of RGBA, since a palette may hold transparency.
+            rgb = (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
         if self.image_size is not None:
             height, width = self.image_size
             rgb = rgb.resize((width, height), Image.Resampling.BILINEAR)
@@ -133,7 +130,8 @@ def normalise(
     shape[axis] = -1
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and len(values) not in (1, channels):
-            raise ValueError(f"{name}: expected 1 or {channels} numbers for {channels} channels, got {len(values)}")
+            wanted = f"1 or {channels} numbers for {channels} channels"
+            raise ValueError(f"{name}: expected {wanted}, got {len(values)}")
     if mean is not None:
         pixels = pixels - mean.reshape(shape)
     if std is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..threads import thread_count
 from .arrays import ArrayBatches, read_examples, read_npy
 from .images import ImageFolder, Unreadable, collate
 
@@ -94,8 +94,8 @@ def _folder_data(folder: ImageFolder, batch_size: int, workers: int | None, skip
     from torch.utils.data import DataLoader
 
     if workers is None:
-        spare = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-        workers = spare if len(folder) > 4 * batch_size else 0  # starting them costs more than it saves
+        # For a small folder, starting them costs more than they save.
+        workers = min(4, thread_count()) if len(folder) > 4 * batch_size else 0
     notes = []
     if folder.ignored:
         others = f" and {len(folder.ignored) - 1} more" if len(folder.ignored) > 1 else ""
@@ -128,7 +128,8 @@ class _FolderBatches:
 def _all_unreadable(folder: ImageFolder) -> str:
     """The error for a bad image. The audit is lost, so look at the rest and count: once is enough to mend."""
     with ThreadPoolExecutor(2) as pool:  # Pillow drops the GIL while it decodes
-        bad = [item for item in pool.map(folder.__getitem__, range(len(folder))) if isinstance(item, Unreadable)]
+        samples = pool.map(folder.__getitem__, range(len(folder)))
+        bad = [sample for sample in samples if isinstance(sample, Unreadable)]
     shown = "\n".join(f"  {item}" for item in bad[:10])
     more = f"\n  ... and {len(bad) - 10} more" if len(bad) > 10 else ""
     return (

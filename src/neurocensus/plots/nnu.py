@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import matplotlib
+import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -30,7 +31,8 @@ def plot_nnu(nnu: Mapping[str, float], accuracy: Mapping[str, float] | None = No
     figure = style.new_figure(6.5 + style.name_room(list(nnu)), bars.height(2 * len(nnu), 1.2))
     axes = figure.subplots()
     shading = _shading(list(known.values()))
-    colors = [shading.to_rgba(known[model]) if model in known else style.MISSING for model in nnu]
+    shades = dict(zip(known, shading.to_rgba(np.array(list(known.values()))), strict=True))
+    colors = [shades.get(model, to_rgba(style.MISSING)) for model in nnu]
     labels = [
         text.percent(value) + (f"   accuracy {known[model]:.4g}" if model in known else "")
         for model, value in nnu.items()
@@ -45,10 +47,12 @@ def plot_nnu(nnu: Mapping[str, float], accuracy: Mapping[str, float] | None = No
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel("NNU: dead units / units (lower is better)", fontsize=9)
     if known:
-        figure.colorbar(shading, ax=axes, label="accuracy", pad=0.02, aspect=15)
+        bar = figure.colorbar(shading, ax=axes, pad=0.02, aspect=15)
+        bar.set_label("accuracy", fontsize=9)
+        bar.ax.tick_params(labelsize=8)
         if len(known) < len(nnu):
             grey = Patch(facecolor=style.MISSING, edgecolor="0.25", hatch="///", label="no accuracy given")
-            axes.legend(handles=[grey], fontsize=8, frameon=False, loc="lower right")
+            figure.legend(handles=[grey], fontsize=8, frameon=False, loc="outside lower right")
     style.title(axes, "Neural network utilization")
     return figure
 

@@ -45,7 +45,7 @@ def plot_range(ranges: Mapping[str, Range]) -> Figure:
             for name, peak in zip(layers, peaks, strict=True)
         ]
         bars.draw(axes, peaks, labels, color=style.depth_colors(len(layers)))
-        style.name_ticks(axes, layers)
+        style.name_ticks(axes, layers, most)
         if shared and index % columns:
             axes.tick_params(labelleft=False)
         if found.maxima:

@@ -47,7 +47,7 @@ def plot_spectrum(spectra: Mapping[str, Spectrum]) -> Figure:
     low = min(float(spectrum.edges[0]) for spectrum in spectra.values())
     high = max(float(spectrum.edges[-1]) for spectrum in spectra.values())
 
-    ratios = [0.11, 1.0] * columns
+    ratios = [0.11 if columns == 1 else 0.17, 1.0] * columns
     panels = figure.subplots(rows, 2 * columns, squeeze=False, sharey=True, width_ratios=ratios)
     cells = [(row[2 * column], row[2 * column + 1]) for row in panels for column in range(columns)]
     for index, ((spike, bins), (model, spectrum)) in enumerate(zip(cells, spectra.items(), strict=False)):
@@ -63,7 +63,7 @@ def plot_spectrum(spectra: Mapping[str, Spectrum]) -> Figure:
         spike.set_ylim(FLOOR if logarithmic else 0.0, top)
         style.title(bins, _heading(model, spectrum))
         if index % columns == 0:
-            spike.set_ylabel("units (log scale)" if logarithmic else "units", fontsize=9)
+            spike.set_ylabel("units (log scale, colours by share)" if logarithmic else "units", fontsize=9)
         bins.set_xlabel("maximum activation of a unit", fontsize=9)
     for spike, bins in cells[len(spectra) :]:
         spike.set_visible(False)
@@ -161,7 +161,9 @@ def _draw_key(figure: Figure, panels: list[Axes], spectra: Mapping[str, Spectrum
     if len(layers) == 1 and len(names) <= style.LEGEND_LIMIT:
         handles = [
             Patch(color=color, label=name)
-            for name, color in zip(text.shorten_all(names, 28), style.depth_colors(len(names)), strict=True)
+            for name, color in zip(
+                style.display_names(names, 28), style.depth_colors(len(names)), strict=True
+            )
         ]
         legend = figure.legend(
             handles=handles, loc="outside right upper", fontsize=8, frameon=False, reverse=True
@@ -175,7 +177,7 @@ def _draw_key(figure: Figure, panels: list[Axes], spectra: Mapping[str, Spectrum
         bar.set_ticks([0, 1], labels=["first layer", "last layer"], fontsize=8)
         return
     marks = np.linspace(0, len(names) - 1, 5).round().astype(int)
-    labels = text.shorten_all([names[mark] for mark in marks], 28)
+    labels = style.display_names([names[mark] for mark in marks], 28)
     bar.set_ticks(list(marks / (len(names) - 1)), labels=labels, fontsize=8)
     style.plain(*bar.ax.get_yticklabels())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
@@ -40,7 +42,7 @@ def depth_colormap() -> Colormap:
 
 def depth_colors(layers: int) -> npt.NDArray[np.float64]:
     """One RGBA colour per layer, shape (layers, 4), evenly over `depth_colormap`."""
-    return np.asarray(depth_colormap()(np.linspace(0, 1, layers) if layers > 1 else np.array([0.4])))
+    return np.asarray(depth_colormap()(np.linspace(0, 1, layers) if layers != 1 else np.array([0.4])))
 
 
 def plain(*texts: Text) -> None:
@@ -52,7 +54,24 @@ def plain(*texts: Text) -> None:
 
 def display_name(name: str, width: int = NAME_WIDTH) -> str:
     """A model's name as a picture shows it."""
-    return text.shorten(text.printable(name), width)
+    return _drawable(text.shorten(text.printable(name), width))
+
+
+def display_names(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:
+    """Layers' names as a picture shows them, as different as they are."""
+    return [_drawable(name) for name in text.shorten_all(names, width)]
+
+
+def _drawable(name: str) -> str:
+    """The name with characters that no font in use has as escapes: matplotlib would draw empty boxes."""
+    glyphs = _glyphs(tuple(FontProperties().get_family()))
+    return "".join(c if ord(c) in glyphs else c.encode("unicode_escape").decode("ascii") for c in name)
+
+
+@functools.lru_cache(maxsize=8)
+def _glyphs(families: tuple[str, ...]) -> frozenset[int]:
+    fonts = (get_font(findfont(FontProperties(family=[family]))) for family in families)
+    return frozenset().union(*(font.get_charmap() for font in fonts))
 
 
 def percent_axis(axis: Axis) -> None:
@@ -83,13 +102,16 @@ def every_nth(items: int, limit: int) -> range:
 
 def name_room(names: Sequence[str]) -> float:
     """Inches that the longest of the names takes as `name_ticks` draws it."""
-    return CHARACTER * max((len(name) for name in text.shorten_all(names, NAME_WIDTH)), default=0)
+    return CHARACTER * max((len(name) for name in display_names(names)), default=0)
 
 
-def name_ticks(axes: Axes, names: Sequence[str], limit: int = 120) -> None:
-    """Names down the y axis, first on top; of more than `limit` every n-th, evenly."""
-    shown, labels = every_nth(len(names), limit), text.shorten_all(names, NAME_WIDTH)
+def name_ticks(axes: Axes, names: Sequence[str], rows: int = 0, limit: int = 120) -> None:
+    """Names down the y axis, first on top; of more than `limit` every n-th, evenly.
+
+    The axis has room for `rows` names if those are more, so that bars beside one another are equally thick.
+    """
+    shown, labels = every_nth(len(names), limit), display_names(names)
     axes.set_yticks(list(shown), [labels[index] for index in shown], fontsize=8)
     plain(*axes.get_yticklabels())
-    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_ylim(max(len(names), rows, 1) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

@@ -1,0 +1,1 @@
+"""Find the audit points of a model, and count what they give."""

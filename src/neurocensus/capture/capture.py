@@ -1,0 +1,330 @@
+"""Find the audit points of a model as it runs, module or functional, and count each on the spot.
+
+A function called directly inside a module that is a layer itself (`nn.ReLU` calling `F.relu`) belongs to that
+module; any other has the name ``<module>.<function>``. The first forward is followed by its data (`flow`), to
+learn where units are and which layers an activation comes after. Until it ends these are undecided: counted,
+because the next operation may overwrite them in place, and dropped later if an activation was reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..selection import Layers, select, unknown
+from . import functions
+from .counting import Counter, Unusable
+from .flow import Flow, parameters_in
+from .functions import Function, Role
+from .hooks import Frame, Hooks
+from .names import named_modules, unwrapped
+from .points import Calls, Point, Site, activation_of, batch_size, sequence_first, tensors_in
+
+_ASKING = (Role.WEIGHT, Role.NORM)
+_POINTS = (Role.ACTIVATION, Role.POOLING, *_ASKING)
+
+
+class Capture:
+    """The audit points of one model, attached and counted; see `Auditor` for the arguments."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        layers: Layers = "activations",
+        unit_axis: int | Mapping[str, int] | None = None,
+        example_axis: int | Mapping[str, int] = 0,
+        threshold: float = 0.0,
+        histogram: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        self._example_axis = example_axis
+        self.counter = Counter(
+            unit_axis=unit_axis,
+            example_axis=example_axis,
+            threshold=threshold,
+            histogram=histogram,
+            threads=threads,
+        )
+        self._sites: dict[nn.Module, Site] = {}
+        self._calls: dict[str, Calls] = {}  # a function and a module of one name share their calls
+        root = type(unwrapped(model)).__name__
+        for name, module, wrapper in named_modules(model):
+            self._sites[module] = Site(
+                name=name,
+                own=self._calls.setdefault(name or root, Calls(name or root)),
+                kind=type(module).__name__,
+                role=functions.module_role(module),
+                leaf=functions.is_leaf(module) and not wrapper,
+                has_parameters=any(True for _ in module.parameters(recurse=False)),
+                sequence_first=sequence_first(module),
+                wrapper=wrapper,
+            )
+        inside = _inside_layers(self._sites)
+        self._leaves = {s.own.name: s for m, s in self._sites.items() if s.leaf and m not in inside}
+        self._modules = {s.own.name: m for m, s in self._sites.items() if not s.wrapper}
+        self._owners: dict[int, list[Site]] = {}
+        for module, site in self._sites.items():
+            for parameter in module.parameters(recurse=False):
+                self._owners.setdefault(id(parameter), []).append(site)
+        self._selection = select(layers, self._modules, self._leaves, functions.NAMES, root)
+
+        self.points: dict[str, Point] = {}  # in the order in which they first fired
+        self.skipped: dict[str, str] = {}  # points that cannot be counted, and why
+        self.first_example: int | None = None  # of the next forward; None: after those seen so far
+        self._functions_seen: dict[str, None] = {}
+        self._used: set[str] = set()  # leaves whose parameters a function took, without calling them
+        self._examples: dict[Site, int] = {}  # by the module that was called
+        self._batches: dict[Site, int] = {}
+        self._flow: Flow | None = None
+        self._latest: Function | None = None  # the last function that stated where units are
+        self._forward = 0
+        self._entry: Site | None = None
+        self.hooks = Hooks(self._sites, self)
+
+    # What was seen.
+
+    # What was seen.
+
+    @property
+    def examples(self) -> int:
+        """Examples that went through the model (through its most used part, where parts were called)."""
+        return max(self._examples.values(), default=0)
+
+    @property
+    def batches(self) -> int:
+        """Completed model forwards."""
+        return max(self._batches.values(), default=0)
+
+    def counted(self) -> list[Point]:
+        """The points that are wanted and have fired, in the order in which they first did."""
+        return [p for p in self.points.values() if p.wanted and p.state is not None]
+
+    def expected(self) -> list[str]:
+        """Names of the points that should fire: those that did, then those that have not."""
+        fired = [p.name for p in self.counted()]
+        if self._selection.rule:
+            rest = [
+                name
+                for name, site in self._leaves.items()
+                if site.role in _POINTS and not site.called and name not in self._used
+            ]
+        else:
+            rest = [n for n in self._selection.expected if n not in self.skipped]
+        return list(dict.fromkeys([*fired, *rest]))
+
+    def never_fired(self) -> list[str]:
+        """Names of the points that should fire and have not."""
+        fired = {p.name for p in self.counted()}
+        return [name for name in self.expected() if name not in fired]
+
+    def check_names(self) -> None:
+        """Raise ValueError for a functional point, chosen by name, that the forwards so far did not have."""
+        if self._selection.strict:
+            for name in self.never_fired():
+                if name.partition(":")[0] not in self._modules:
+                    seen = [*self._functions_seen]
+                    raise unknown(name, [*self._modules, *seen], [*self._modules, *seen])
+
+    # What the hooks tell.
+
+    def begin(self, site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Start the call indices again, and say which examples these are."""
+        self._forward += 1
+        self._entry = site
+        counter = self.counter
+        counter.base = self._examples.get(site, 0) if self.first_example is None else self.first_example
+        counter.batch = batch_size((args, kwargs), self._example_axis)
+        self._flow = None if self._batches.get(site) else Flow()
+        self._latest = None
+
+    def end(self, complete: bool) -> None:
+        """Decide what is undecided, unless the forward broke off: then the next one will tell."""
+        self._flow = None
+        if not complete or self._entry is None:
+            return
+        self._examples[self._entry] = self._examples.get(self._entry, 0) + (self.counter.batch or 0)
+        self._batches[self._entry] = self._batches.get(self._entry, 0) + 1
+        for point in self.points.values():
+            if point.wanted is None:
+                if point.role in _ASKING and point.activated:
+                    point.drop()
+                else:
+                    point.wanted = True
+
+    def module(self, frame: Frame, args: tuple[Any, ...], output: Any) -> None:
+        """Count the output of a module, if it is an audit point."""
+        site = frame.site
+        site.called = True
+        if self._flow is not None:
+            self._follow_module(frame, args, output)
+        if self._selection.rule:
+            if site.role not in _POINTS:
+                return
+        elif site.own.name not in self._selection.modules or site.wrapper:
+            return
+        index = site.own.next(self._forward)
+        point = site.own.points[index]
+        if point is None:
+            point = self._new(site.own, index, site.kind, site.role or Role.PASS)
+            if self._flow is None and self._selection.rule:
+                self._flow = Flow()  # control flow led to a new point: follow the rest of this forward
+        if point.wanted is False:
+            return
+        tensor = activation_of(output)
+        if self._flow is not None and tensor is not None and self._selection.rule:
+            self._flow.add(tensor, point)
+        self._count(point, tensor, frame.module.training, site.sequence_first)
+
+    def _follow_module(self, frame: Frame, args: tuple[Any, ...], output: Any) -> None:
+        """Complete what the functions inside a module told: opaque modules, and custom layers."""
+        assert self._flow is not None
+        site = frame.site
+        tensor = activation_of(output)
+        if tensor is None:
+            return
+        if not self._flow.knows(tensor) and not isinstance(tensor, nn.Parameter):
+            self._flow.follow(site.role or Role.PASS, None, None, args, {}, output)
+        if self._selection.rule and site.role is None and site.leaf and site.name:
+            self._adopt(frame, tensor)
+
+    def _adopt(self, frame: Frame, output: Tensor) -> None:
+        """Make a custom leaf module a layer, where it works on after its activation or weight function.
+
+        `x * sigmoid(x)` (Swish) or `addmm(...).view(...)` (a linear layer by hand): what leaves the module is
+        the layer's output, so the module takes the place of the function.
+        """
+        assert self._flow is not None
+        mark = self._flow.mark(output)
+        inner = mark.carries.intersection(frame.created)
+        weights = [p for p in frame.created if p.role in _ASKING]
+        if not inner or mark.source in inner or any(p.role is Role.POOLING for p in frame.created):
+            return
+        if len(frame.created) > 1 and (weights or frame.site.has_parameters):
+            return
+        frame.site.role = Role.WEIGHT if weights else Role.ACTIVATION
+        for point in frame.created:
+            point.drop()
+
+    def function(
+        self, frame: Frame, entry: Function, func: Callable[..., Any], args: tuple[Any, ...],
+        kwargs: Mapping[str, Any], result: Any,
+    ) -> None:  # fmt: skip
+        """Follow a function of the table, and count its result, if it is an audit point."""
+        if entry.units != "keep":
+            self._latest = entry
+        inside_layer = frame.site.role is not None
+        calls, index, point = None, 0, None
+        if not inside_layer and self._functional_point_possible(entry):
+            calls = self._calls_of(frame.site, entry.name)
+            index = calls.next(self._forward)
+            point = calls.points[index]
+        if self._flow is None:
+            if calls is None or (point is not None and point.wanted is False):
+                return
+            if point is None:
+                if not self._selection.rule and not self._wants(calls, index):
+                    return
+                self._flow = Flow()  # control flow led to a new point: follow the rest of this forward
+
+        role = entry.role
+        if self._flow is not None:
+            role = self._role(entry, args, kwargs)
+            if calls is not None and point is None:
+                point = self._functional(calls, index, entry.name, role)
+            if point is not None and point.wanted is None:
+                frame.created.append(point)
+            mark = point if self._selection.rule else None
+            self._flow.follow(role, entry, func, args, kwargs, result, mark)
+        if point is not None and point.wanted is not False:
+            self._count(point, activation_of(result), frame.module.training, False)
+
+    def other_function(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        """Follow any other function."""
+        if self._flow is not None:
+            with torch._C.DisableTorchFunction():
+                self._flow.follow(Role.PASS, None, func, args, kwargs, result)
+
+    # Audit points.
+
+    def _functional_point_possible(self, entry: Function) -> bool:
+        return entry.role in _POINTS if self._selection.rule else self._selection.function is not None
+
+    def _calls_of(self, site: Site, function: str) -> Calls:
+        found = site.functions.get(function)
+        if found is None:
+            name = f"{site.name}.{function}" if site.name else function
+            found = site.functions[function] = self._calls.setdefault(name, Calls(name))
+        return found
+
+    def _role(self, entry: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Role:
+        assert self._flow is not None
+        for parameter in parameters_in(args, kwargs):
+            self._used.update(site.own.name for site in self._owners.get(id(parameter), ()))
+        known = [self._flow.mark(t).parameter for t in tensors_in((*args, *kwargs.values()))]
+        if known and all(known):
+            return Role.PASS  # arithmetic on weights alone
+        return functions.role_of_call(entry, args, kwargs, any(known))
+
+    def _functional(self, calls: Calls, index: int, name: str, role: Role) -> Point | None:
+        """The point of a function's call, made if it is to be one."""
+        self._functions_seen[calls.point_name(index)] = None
+        if self._selection.rule:
+            if role not in _POINTS:
+                return self._new(calls, index, name, role, wanted=False)
+        elif not self._wants(calls, index):
+            return None
+        return self._new(calls, index, name, role)
+
+    def _wants(self, calls: Calls, index: int) -> bool:
+        chosen = self._selection.function
+        return chosen is not None and chosen(calls.name) and self._selection.calls(calls.point_name(index))
+
+    def _new(self, calls: Calls, index: int, kind: str, role: Role, wanted: bool | None = None) -> Point:
+        point = Point(calls.point_name(index), kind, role, wanted)
+        if not self._selection.rule:
+            point.wanted = self._selection.calls(point.name)
+        calls.points[index] = point
+        if point.wanted is not False:
+            self.points[point.name] = point
+        return point
+
+    def _count(self, point: Point, tensor: Tensor | None, training: bool, sequence_first: bool) -> None:
+        try:
+            if point.state is None and tensor is not None:
+                self.counter.place(point, tensor, self._origin(tensor), sequence_first)
+            self.counter.count(point, tensor, training)
+        except Unusable as error:
+            if self._selection.strict:
+                raise error.kind(f"layer {point.name!r}: {error}") from None
+            self.skipped[point.name] = str(error)
+            point.drop()
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"layer {point.name!r}: {error}") from error
+
+    def _origin(self, tensor: Tensor) -> tuple[int, str] | None:
+        if self._flow is not None:
+            known = self._flow.origin(tensor)
+            if known is not None:
+                return known
+        if self._latest is None or tensor.dim() < 2:
+            return None
+        if self._latest.units == "last" or tensor.dim() == 2:
+            return tensor.dim() - 1, f"last axis: after {self._latest.name}, as far as seen"
+        return 1, f"axis 1: after {self._latest.name}, as far as seen"
+
+
+def _inside_layers(sites: Mapping[nn.Module, Site]) -> set[nn.Module]:
+    """Modules inside one that is a layer as a whole: its own affair."""
+    return {
+        child
+        for module, site in sites.items()
+        if site.role is not None
+        for child in module.modules()
+        if child is not module
+    }

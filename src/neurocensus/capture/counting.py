@@ -1,0 +1,155 @@
+"""Count one output of one audit point: check it, place its axes, fit the mask, update the state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from .. import units
+from ..state import UnitState
+from .points import Point
+
+
+class Unusable(Exception):
+    """An output that cannot be counted; `kind` is the error to raise where the user asked for this layer."""
+
+    def __init__(self, reason: str, kind: type[Exception] = ValueError) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class Counter:
+    """Counts outputs. `base`, `batch` and `mask` are those of the model forward under way."""
+
+    def __init__(
+        self,
+        *,
+        unit_axis: int | Mapping[str, int] | None,
+        example_axis: int | Mapping[str, int],
+        threshold: float,
+        histogram: bool,
+        threads: int | None,
+    ) -> None:
+        self._unit_axis, self._example_axis = unit_axis, example_axis
+        self._threshold, self._histogram, self._threads = threshold, histogram, threads
+        self.base = 0  # index of the forward's first example
+        self.batch: int | None = None  # examples in the forward, if known
+        self.mask: Tensor | None = None
+        self.unmasked: dict[str, tuple[int, ...]] = {}  # points that the mask did not fit, with a shape
+
+    def place(
+        self, point: Point, tensor: Tensor, origin: tuple[int, str] | None, sequence_first: bool
+    ) -> None:
+        """Fix, at first sight of its output, where `point` has its units and its examples.
+
+        `origin` is the axis that the data's path gives, with the rule in words; None if it is not known.
+
+        Raises:
+            Unusable: the output cannot be counted.
+            ValueError: an axis that the user gave is out of range.
+        """
+        check_countable(tensor)
+        rank = tensor.dim()
+        chosen = units.given(self._unit_axis, point.name, rank)
+        if chosen is not None:
+            axis, rule = chosen, "given"
+        else:
+            axis, rule = origin if origin is not None else units.by_rank(rank)
+        point.example_axis = self._example_axis_of(point.name, rank, sequence_first)
+        if axis == point.example_axis:
+            raise Unusable(
+                f"expected an axis of examples and one of units, got both on axis {axis} of an output of "
+                f"shape {tuple(tensor.shape)} ({rule}); give batches, or set unit_axis or example_axis"
+            )
+        point.rank, point.unit_axis, point.unit_rule = rank, axis, rule
+        point.dtype = str(tensor.dtype).removeprefix("torch.")
+        units_in = _two_axes(tensor).shape[axis]
+        point.state = UnitState(units_in, threshold=self._threshold, histogram=self._histogram)
+
+    def count(self, point: Point, tensor: Tensor | None, training: bool) -> None:
+        """Update the state of `point`, which is placed, by an output.
+
+        Raises:
+            Unusable: the output cannot be counted.
+            ValueError: the number of units changed.
+        """
+        if tensor is None:
+            raise Unusable("expected a tensor in the output, got none", TypeError)
+        assert point.state is not None
+        if not tensor.is_floating_point():
+            check_countable(tensor)
+        tensor = _two_axes(tensor)
+        unit_axis = _axis_now(point, tensor)
+        mask = None if self.mask is None else self._mask_of(point, tensor, unit_axis, self.mask)
+        point.state.update(
+            tensor.detach() if tensor.requires_grad else tensor,
+            unit_axis,
+            example_axis=point.example_axis,
+            mask=mask,
+            first_example=self.base if tensor.shape[point.example_axis] == self.batch else None,
+            threads=self._threads,
+        )
+        point.calls += 1
+        point.masked |= mask is not None
+        point.training |= training
+
+    def _example_axis_of(self, name: str, rank: int, sequence_first: bool) -> int:
+        choice = self._example_axis
+        if isinstance(choice, Mapping):
+            choice = choice.get(name, choice.get(name.partition(":")[0], 0))
+        if choice == 0 and sequence_first and rank == 3:
+            return 1
+        return 0 if rank == 1 else units.normalized(choice, rank, "example_axis")
+
+    def _mask_of(self, point: Point, tensor: Tensor, unit_axis: int, mask: Tensor) -> Tensor | None:
+        """The part of the user's mask that fits this output; None if none does."""
+        shape = tensor.shape
+        if mask.shape[0] == shape[point.example_axis]:
+            positions = [n for axis, n in enumerate(shape) if axis not in (unit_axis, point.example_axis)]
+            if mask.dim() == 1 or list(mask.shape[1:]) == positions:
+                return mask
+            if not positions:
+                return mask.flatten(1).any(1)
+        self.unmasked.setdefault(point.name, tuple(shape))
+        return None
+
+
+def _two_axes(tensor: Tensor) -> Tensor:
+    """An output of shape (examples,) as one of a single unit."""
+    return tensor.unsqueeze(1) if tensor.dim() == 1 else tensor
+
+
+def check_countable(tensor: Tensor) -> None:
+    """Raise `Unusable` unless `tensor` is a plain floating-point tensor with an example axis."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        raise Unusable("expected an output with values, got one inside a torch.func transform", TypeError)
+    if tensor.is_nested or tensor.layout is not torch.strided or tensor.is_quantized:
+        what = "nested" if tensor.is_nested else "quantized" if tensor.is_quantized else str(tensor.layout)
+        raise Unusable(f"expected a dense floating-point output, got a {what} one", TypeError)
+    if not tensor.is_floating_point():
+        raise Unusable(f"expected floating-point activations, got {tensor.dtype}", TypeError)
+    if tensor.is_meta:
+        raise ValueError("the output is on the meta device and has no values; load the weights, then audit")
+    if tensor.dim() == 0:
+        raise Unusable("expected an output with an example axis, got a scalar")
+
+
+def _axis_now(point: Point, tensor: Tensor) -> int:
+    """The unit axis of `tensor`, an output of `point`, whose rank may differ from the first time.
+
+    Raises:
+        ValueError: the number of units changed.
+    """
+    assert point.state is not None
+    expected, axis, shape = point.state.units, point.unit_axis, tensor.shape
+    if len(shape) != point.rank and axis == point.rank - 1:
+        axis = len(shape) - 1
+    if axis >= len(shape) or axis == point.example_axis or shape[axis] != expected:
+        got = f"{shape[axis]} on axis {axis}" if axis < len(shape) else "none"
+        raise ValueError(
+            f"the number of units changed: expected {expected}, got {got} (output of shape {tuple(shape)}, "
+            f"{point.unit_rule}); leave the layer out with layers=, or give its unit_axis="
+        )
+    return axis

@@ -1,0 +1,187 @@
+"""Watch a model run: which modules, in which order, and every torch function inside them.
+
+Each module gets a pre-hook and a hook, which keep a stack of the modules being run. The outermost module
+entered begins a *model forward*: a `TorchFunctionMode` is pushed, which sees every torch function until that
+module is left. It is pushed in every forward, which also keeps PyTorch from its fused transformer path, where
+sub-modules are skipped.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+from .functions import FUNCTIONS, Function
+from .points import Point, Site
+
+
+class Frame:
+    """A module being run."""
+
+    __slots__ = ("created", "error", "module", "site")
+
+    def __init__(self, site: Site, module: nn.Module, error: BaseException | None) -> None:
+        self.site, self.module = site, module
+        self.error = error  # being handled when the module was entered
+        self.created: list[Point] = []  # undecided functional points directly inside
+
+
+class Listener(Protocol):
+    """What is told of a model forward. No torch function is overridden while it listens."""
+
+    def begin(self, site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """A model forward begins at `site`."""
+
+    def module(self, frame: Frame, args: tuple[Any, ...], output: Any) -> None:
+        """A module has given its output."""
+
+    def function(
+        self, frame: Frame, entry: Function, func: Callable[..., Any], args: tuple[Any, ...],
+        kwargs: Mapping[str, Any], result: Any,
+    ) -> None:  # fmt: skip
+        """A function of the table was called directly inside the module of `frame`."""
+
+    def other_function(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        """Any other function was called; must be cheap where there is nothing to do."""
+
+    def end(self, complete: bool) -> None:
+        """The model forward is over; not `complete` if it raised or was interrupted."""
+
+
+class Hooks:
+    """The hooks on one model, and the stack of its modules being run."""
+
+    def __init__(self, sites: Mapping[nn.Module, Site], listener: Listener) -> None:
+        self._sites, self._listener = sites, listener
+        self._handles: list[RemovableHandle] = []
+        self._frames: list[Frame] = []
+        self._thread = 0
+        self._mode = _Mode(self)
+
+    @property
+    def attached(self) -> bool:
+        """Whether the hooks are on the model."""
+        return bool(self._handles)
+
+    @property
+    def running(self) -> bool:
+        """Whether a model forward is under way."""
+        return bool(self._frames)
+
+    def attach(self) -> None:
+        """Put the hooks on the model."""
+        for module, site in self._sites.items():
+            self._handles += [
+                module.register_forward_pre_hook(_Hook(self._enter, site), prepend=True, with_kwargs=True),
+                module.register_forward_hook(_Hook(self._leave, site), always_call=True),
+            ]
+
+    def detach(self) -> None:
+        """Take the hooks off, and end a forward that was cut short (by KeyboardInterrupt, say)."""
+        while self._handles:
+            self._handles.pop().remove()
+        if self._frames:
+            self._frames.clear()
+            self._end(complete=False)
+
+    def _enter(self, site: Site, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if _elsewhere():
+            return
+        if not self._frames:
+            self._thread = threading.get_ident()
+            self._listener.begin(site, args, kwargs)
+            self._mode.__enter__()  # type: ignore[no-untyped-call]
+        elif self._thread != threading.get_ident():
+            raise RuntimeError(
+                "the audited model is called from two threads at once; call it from one thread "
+                "(of nn.DataParallel, audit .module)"
+            )
+        self._frames.append(Frame(site, module, sys.exc_info()[1]))
+
+    def _leave(self, site: Site, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if _elsewhere() or not self._frames or self._thread != threading.get_ident():
+            return
+        frame = self._frames.pop()
+        while frame.module is not module and self._frames:  # those above were left without their hook
+            frame = self._frames.pop()
+        complete = frame.module is module and sys.exc_info()[1] is frame.error
+        try:
+            if complete:
+                with torch._C.DisableTorchFunction():
+                    self._listener.module(frame, args, output)
+        except BaseException:
+            complete = False
+            raise
+        finally:
+            if not self._frames:
+                self._end(complete)
+
+    def _end(self, complete: bool) -> None:
+        self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        self._listener.end(complete)
+
+    def _called(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        entry = FUNCTIONS.get(func)
+        if entry is None:
+            self._listener.other_function(func, args, kwargs, result)
+        elif self._frames and self._thread == threading.get_ident() and not _elsewhere():
+            with torch._C.DisableTorchFunction():  # another mode need not see the counting
+                self._listener.function(self._frames[-1], entry, func, args, kwargs, result)
+
+
+class _Mode(TorchFunctionMode):
+    """Tells the hooks of every torch function of a model forward."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        super().__init__()
+        self._hooks = hooks
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        self._hooks._called(func, args, kwargs, result)
+        return result
+
+
+class _Hook:
+    """A bound hook that a copied or pickled model does not take along."""
+
+    __slots__ = ("_call", "_site")
+
+    def __init__(self, call: Callable[..., None], site: Site) -> None:
+        self._call, self._site = call, site
+
+    def __call__(self, module: nn.Module, *args: Any) -> None:
+        self._call(self._site, module, *args)
+
+    def __deepcopy__(self, memo: Any) -> Callable[..., None]:
+        return _inert
+
+    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
+        return _make_inert, ()
+
+
+def _inert(*_: Any) -> None:
+    """Stands for a hook in a copy of the model."""
+
+
+def _make_inert() -> Callable[..., None]:
+    return _inert
+
+
+def _elsewhere() -> bool:
+    """Whether this is not the model's own forward: compiling it, or recomputing it in the backward pass."""
+    return torch._C._current_graph_task_id() != -1 or torch.compiler.is_compiling()

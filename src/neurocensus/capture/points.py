@@ -1,0 +1,118 @@
+"""Audit points: what is remembered of each, and how one output is counted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..state import UnitState
+from .functions import Role
+
+
+@dataclass(eq=False, slots=True)
+class Point:
+    """One audit point. `wanted` is None until the first forward has shown whether an activation follows."""
+
+    name: str
+    kind: str
+    role: Role
+    wanted: bool | None = None
+    activated: bool = False  # an activation function was reached from this output
+    state: UnitState | None = None
+    rank: int = 0
+    unit_axis: int = 0
+    unit_rule: str = ""
+    example_axis: int = 0
+    dtype: str = ""
+    training: bool = False
+    calls: int = 0
+    masked: bool = False
+
+    def drop(self) -> None:
+        """Decide against this point and free what it holds."""
+        self.wanted, self.state = False, None
+
+
+@dataclass(eq=False, slots=True)
+class Calls:
+    """The points of one name, a module's or a function's: one per call within a model forward."""
+
+    name: str
+    points: list[Point | None] = field(default_factory=list)
+    _forward: int = -1
+    _count: int = 0
+
+    def next(self, forward: int) -> int:
+        """Index of this call within model forward number `forward`, from 0."""
+        if forward != self._forward:
+            self._forward, self._count = forward, 0
+        index = self._count
+        self._count += 1
+        if index == len(self.points):
+            self.points.append(None)
+        return index
+
+    def point_name(self, index: int) -> str:
+        """``relu``, ``relu:2``, ``relu:3``, ..."""
+        return self.name if index == 0 else f"{self.name}:{index + 1}"
+
+
+@dataclass(eq=False, slots=True)
+class Site:
+    """A module of the model: its name in the user's model, its own points and those of functions inside."""
+
+    name: str
+    own: Calls
+    kind: str
+    role: Role | None  # None: not a layer by itself; functions inside it are points of their own
+    leaf: bool
+    has_parameters: bool
+    sequence_first: bool
+    wrapper: bool
+    called: bool = False
+    functions: dict[str, Calls] = field(default_factory=dict)
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors of an output, in order: of tuples, lists, mappings (ModelOutput) and dataclasses."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from tensors_in(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from tensors_in(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for entry in dataclasses.fields(value):
+            yield from tensors_in(getattr(value, entry.name, None))
+
+
+def activation_of(output: Any) -> Tensor | None:
+    """The tensor that stands for an output: the first floating-point one, else the first, else None."""
+    if isinstance(output, Tensor):
+        return output
+    first = None
+    for tensor in tensors_in(output):
+        if tensor.is_floating_point():
+            return tensor
+        first = tensor if first is None else first
+    return first
+
+
+def sequence_first(module: nn.Module) -> bool:
+    """Whether a recurrent or attention module gives (sequence, batch, features)."""
+    return isinstance(module, (nn.RNNBase, nn.MultiheadAttention)) and not module.batch_first
+
+
+def batch_size(inputs: Any, example_axis: int | Mapping[str, int]) -> int | None:
+    """Examples in the first tensor of `inputs`; None if there is no tensor."""
+    axis = example_axis if isinstance(example_axis, int) else 0
+    for tensor in tensors_in(inputs):
+        if tensor.dim() > 0:
+            return tensor.shape[axis] if -tensor.dim() <= axis < tensor.dim() else tensor.shape[0]
+    return None

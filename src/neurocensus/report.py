@@ -1,0 +1,328 @@
+"""One HTML page that needs nothing else: numbers, how to read them, pictures, tables, provenance.
+
+Pictures are embedded, nothing is fetched, every name is escaped (Jinja's autoescape), and a content
+security policy in the page forbids scripts.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from . import metrics, storage, tables, text
+from .compare import HEADINGS, Comparison
+from .result import Audit, LayerAudit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 144
+
+
+@dataclass(frozen=True)
+class Number:
+    """A headline number."""
+
+    label: str
+    value: str
+    reading: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded plot; `width` in CSS pixels."""
+
+    title: str
+    reading: str
+    png: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first `left` columns are text, the others numbers."""
+
+    title: str
+    reading: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything the template shows."""
+
+    title: str
+    subtitle: str
+    warnings: Sequence[str]
+    numbers: Sequence[Number]
+    pictures: Sequence[Picture]
+    tables: Sequence[Table]
+    provenance: Sequence[tuple[str, str]]
+
+
+def write_report(subject: Audit | Comparison, path: str | os.PathLike[str]) -> None:
+    """Write the page of an audit or a comparison, atomically."""
+    storage.write_text(path, render(subject))
+
+
+def save_all(subject: Audit | Comparison, directory: str | os.PathLike[str]) -> list[Path]:
+    """Leave everything in a folder, made where it is missing, and return the paths.
+
+    An audit leaves ``audit.safetensors``, ``report.html``, ``spectrum.png``, ``range.png`` and ``dead.png``;
+    a comparison ``comparison.json``, ``report.html``, ``nnu.png``, ``spectrum.png`` and ``range.png``.
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = _draw(subject)
+    data = folder / ("audit.safetensors" if isinstance(subject, Audit) else "comparison.json")
+    if isinstance(subject, Audit):
+        subject.save(data)
+    else:
+        subject.to_json(data)
+    storage.write_text(folder / "report.html", render(subject, plots))
+    for name, (png, _) in plots.items():
+        storage.write_bytes(folder / f"{name}.png", png)
+    return [data, folder / "report.html", *(folder / f"{name}.png" for name in plots)]
+
+
+def render(subject: Audit | Comparison, plots: Mapping[str, tuple[bytes, int]] | None = None) -> str:
+    """The page as text."""
+    drawn = _draw(subject) if plots is None else plots
+    page = _audit_page(subject, drawn) if isinstance(subject, Audit) else _comparison_page(subject, drawn)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("neurocensus"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(page=page)
+
+
+def _draw(subject: Audit | Comparison) -> dict[str, tuple[bytes, int]]:
+    """Each plot as PNG, with its width in CSS pixels."""
+    if isinstance(subject, Audit):
+        figures = {
+            "spectrum": subject.plot_spectrum(),
+            "range": subject.plot_range(),
+            "dead": subject.plot_dead(),
+        }
+    else:
+        figures = {
+            "nnu": subject.plot_nnu(),
+            "spectrum": subject.plot_spectrum(),
+            "range": subject.plot_range(),
+        }
+    return {name: (_png(figure), round(96 * figure.get_figwidth())) for name, figure in figures.items()}
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+_PICTURES = {
+    "nnu": ("Utilization", "NNU per model: the share of units that are dead. Colour is accuracy."),
+    "spectrum": (
+        "Activation spectrum",
+        "How many units reach which maximum, coloured from first layer to last. The hatched bar counts dead "
+        "units, which are in no other bar. A small spike and a long tail to the right are better.",
+    ),
+    "range": (
+        "Activation range",
+        "The largest activation of each layer; the dashed line is their mean. Even bars are better.",
+    ),
+    "dead": ("Dead units", "The share of each layer's units that gave 0 for every example."),
+}
+
+
+def _pictures(plots: Mapping[str, tuple[bytes, int]]) -> list[Picture]:
+    return [
+        Picture(*_PICTURES[name], base64.b64encode(png).decode("ascii"), width)
+        for name, (png, width) in plots.items()
+    ]
+
+
+def _audit_page(audit: Audit, plots: Mapping[str, tuple[bytes, int]]) -> Page:
+    spectrum, reach = audit.spectrum(bins=1), audit.range()
+    bound = metrics.zero_event_bound(audit.examples)
+    near = sum(len(layer.near_dead_units()) for layer in audit.layers.values())
+    numbers = [
+        Number(
+            "NNU",
+            text.percent(audit.nnu),
+            f"{text.count(audit.dead)} of {text.plural(audit.units, 'unit')} gave 0 for every example. "
+            "Lower is better.",
+        ),
+        Number("Utilization", text.percent(audit.utilization), "The rest: units that fired at least once."),
+        Number(
+            "NNU as published",
+            text.percent(audit.nnu_published),
+            "Dead units over units x examples. It falls as examples grow, so compare it at equal numbers.",
+        ),
+        Number(
+            "Near-dead units",
+            text.count(near),
+            "Silent on more than 99 % of the examples; dead units are among them.",
+        ),
+        Number(
+            "Skewness of the spectrum",
+            text.real(spectrum.skewness),
+            "Positive: a long tail to the right, which is better. "
+            f"Without the dead units {text.real(spectrum.skewness_living)}.",
+        ),
+        Number(
+            "Consistency of the range",
+            text.real(reach.consistency),
+            "Standard deviation of the layers' maxima over their mean. 0 is perfectly even; lower is better.",
+        ),
+        Number(
+            "Examples",
+            text.count(audit.examples),
+            f"A unit silent on all of them may still fire on others: with 95 % confidence on at most "
+            f"{text.percent(bound)} of examples like these.",
+        ),
+        Number("Values read", text.count(audit.values), "Single activations counted, each of them once."),
+    ]
+    return Page(
+        title=text.printable(audit.model),
+        subtitle=f"A census of {text.plural(len(audit.layers), 'layer')} and "
+        f"{text.plural(audit.units, 'unit')} over {text.plural(audit.examples, 'example')}",
+        warnings=audit.warnings,
+        numbers=numbers,
+        pictures=_pictures(plots),
+        tables=[_layer_table(audit)],
+        provenance=_provenance(audit),
+    )
+
+
+_LAYER_HEADINGS = (
+    *("layer", "kind", "units", "dead", "NNU", "near-dead", "dormant", "silent", "zeros", "max", "skewness"),
+    *("NaN", "inf", "examples", "calls", "dtype", "mode", "units on"),
+)
+
+
+def _layer_table(audit: Audit) -> Table:
+    return Table(
+        title="Layers",
+        reading="Silent: mean share of examples on which a unit gives only zeros. Zeros: mean share of zero "
+        "values (APoZ). Near-dead: silent on more than 99 % of examples. Dormant: mean absolute value at "
+        "most 2.5 % of the layer's average.",
+        headings=_LAYER_HEADINGS,
+        rows=[_layer_cells(layer) for layer in audit.layers.values()],
+        left=2,
+    )
+
+
+def _layer_cells(layer: LayerAudit) -> tuple[str, ...]:
+    row = tables.layer_row(layer)
+    seen = layer.values > 0
+    return (
+        text.printable(layer.name),
+        text.printable(layer.kind),
+        text.count(layer.units),
+        text.count(row["dead"]) if seen else "unseen",
+        text.percent(row["nnu"]) if seen else text.NOT_AVAILABLE,
+        text.count(row["near_dead"]),
+        text.count(row["dormant"]),
+        text.percent(row["silent_fraction"]),
+        text.percent(row["zero_fraction"]),
+        text.real(row["max"]),
+        text.real(row["skewness"]),
+        text.count(row["nan"]),
+        text.count(row["inf"]),
+        text.count(layer.examples),
+        text.count(layer.calls),
+        layer.dtype,
+        ("train" if layer.training else "eval") + (", masked" if layer.masked else ""),
+        text.printable(layer.unit_rule),
+    )
+
+
+def _comparison_page(comparison: Comparison, plots: Mapping[str, tuple[bytes, int]]) -> Page:
+    rows = comparison.rows()
+    best = min(rows, key=lambda row: (row["nnu"] != row["nnu"], row["nnu"]))
+    numbers = [
+        Number("Models", text.count(len(rows)), "One row each in the table, one panel each in the pictures."),
+        Number("Lowest NNU", text.percent(best["nnu"]), f"{text.printable(best['model'])}. Lower is better."),
+    ]
+    models = list(comparison.audits)
+    return Page(
+        title="Comparison of " + text.plural(len(rows), "model"),
+        subtitle=", ".join(map(text.printable, models)),
+        warnings=comparison.warnings,
+        numbers=numbers,
+        pictures=_pictures(plots),
+        tables=[
+            Table(
+                title="Models",
+                reading="NNU: dead units / units, lower is better. Published NNU: dead / (units x examples). "
+                "Skewness of the units' maxima: positive is better. Consistency of the layers' maxima: 0 is "
+                "perfectly even.",
+                headings=HEADINGS,
+                rows=[tuple(map(text.printable, comparison.cells(row))) for row in rows],
+                left=1,
+            ),
+            Table(
+                title="NNU of each layer",
+                reading="Layers are matched by name; a dash where a model has no such layer.",
+                headings=("layer", *map(text.printable, models)),
+                rows=[
+                    (text.printable(name), *(_nnu_cell(found.get(model)) for model in models))
+                    for name, found in comparison.layers().items()
+                ],
+                left=1,
+            ),
+        ],
+        provenance=[
+            (f"{text.printable(name)}: {label}", value)
+            for name, audit in comparison.audits.items()
+            for label, value in _provenance(audit)
+        ],
+    )
+
+
+def _nnu_cell(layer: LayerAudit | None) -> str:
+    if layer is None:
+        return "-"
+    return text.percent(layer.nnu) if layer.values else "unseen"
+
+
+def _provenance(audit: Audit) -> list[tuple[str, str]]:
+    training = sum(layer.training for layer in audit.layers.values())
+    mode = {0: "eval", len(audit.layers): "train"}.get(
+        training, f"train in {training} layers, eval in the rest"
+    )
+    return [
+        ("Model", text.printable(audit.model)),
+        (
+            "Dead means",
+            f"every value of the unit has abs(value) <= {audit.threshold:g}, and none is NaN or infinite",
+        ),
+        ("Mode", mode),
+        (
+            "Data types",
+            ", ".join(sorted({layer.dtype for layer in audit.layers.values()})) or text.NOT_AVAILABLE,
+        ),
+        ("Examples, batches", f"{text.count(audit.examples)}, {text.count(audit.batches)}"),
+        (
+            "Audit points",
+            f"{text.count(len(audit.expected))} expected, {text.count(len(audit.layers))} fired, "
+            f"{text.count(len(audit.never_fired))} never fired",
+        ),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in audit.versions.items())),
+        *(
+            (f"Note: {text.printable(key)}", text.printable(str(value)))
+            for key, value in audit.annotations.items()
+        ),
+    ]

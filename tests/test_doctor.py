@@ -1,0 +1,88 @@
+"""The doctor: what it says of a healthy installation, and of one that is not."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from neurocensus import _core, doctor
+from neurocensus.cli import app
+
+
+def facts() -> dict[str, doctor.Fact]:
+    return {fact.name: fact for fact in doctor.examine()}
+
+
+def test_a_healthy_installation() -> None:
+    found = facts()
+    assert all(fact.healthy for fact in found.values()), found
+    assert _core.instruction_set() in found["instruction set"].value
+    assert found["this CPU can run"].value.split(", ") == list(_core.instruction_sets())
+    assert found["torch"].value == torch.__version__
+    assert found["threads"].value.startswith(str(torch.get_num_threads()))
+    assert "no CUDA module" in found["CUDA"].value
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in found)
+
+
+def test_a_core_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = builtins.__import__
+
+    def without_core(name: str, scope: Any = None, local: Any = None, names: Any = (), level: int = 0) -> Any:
+        if names and "_core" in names:
+            raise ImportError("no such symbol")
+        return imported(name, scope, local, names, level)
+
+    monkeypatch.setattr(builtins, "__import__", without_core)
+    assert "no such symbol" in facts()["compiled core"].value
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert "unhealthy: compiled core" in result.stderr
+
+
+def test_an_instruction_set_that_this_cpu_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pitfall 19: the override raises, and the doctor passes on what it says."""
+
+    def refuse() -> str:
+        raise ValueError("NEUROCENSUS_SIMD: expected one of baseline, got 'sve9'")
+
+    monkeypatch.setattr(_core, "instruction_set", refuse)
+    monkeypatch.setenv("NEUROCENSUS_SIMD", "sve9")
+    found = facts()
+    assert not found["instruction set"].healthy
+    assert "sve9" in found["instruction set"].value
+    assert found["NEUROCENSUS_SIMD"].value == "sve9"
+
+
+def test_a_core_that_miscounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neurocensus import state
+
+    monkeypatch.setattr(state.UnitState, "max", property(lambda self: self.min))
+    assert not facts()["self-test"].healthy
+
+
+@pytest.mark.parametrize(
+    ("available", "version", "words"),
+    [(True, "12.8", "yes: Imaginary"), (False, "12.8", "no usable GPU"), (False, None, "without CUDA")],
+)
+def test_why_there_is_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, available: bool, version: str | None, words: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "Imaginary")
+    monkeypatch.setattr(torch.version, "cuda", version)
+    assert words in facts()["GPU seen by torch"].value
+
+
+def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = facts()
+    assert not found["torch"].healthy
+    assert found["compiled core"].healthy
