@@ -163,6 +163,16 @@ def test_argmax_points_to_the_example_in_the_data() -> None:
     assert result.examples == 7
 
 
+def test_a_forward_that_calls_the_model_twice_keeps_the_index_of_the_data() -> None:
+    data = [torch.zeros(2, 3), torch.zeros(2, 3)]
+    data[1][1] = 1
+    result = audit(
+        nn.Sequential(nn.ReLU()), data, forward=lambda model, x: (model(x / 2), model(x)), progress=False
+    )
+    assert result.layers["0"].state.argmax.tolist() == [3, 3, 3]
+    assert (result.examples, result.layers["0"].state.examples) == (4, 8)
+
+
 def test_rows_that_are_not_examples_are_numbered_by_themselves() -> None:
     class Rows(nn.Module):
         def __init__(self) -> None:

@@ -639,3 +639,20 @@ def test_names_inside_distributed_data_parallel(tmp_path: Path) -> None:
         assert (result.model, result.never_fired) == ("Sequential", ())
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_the_data_is_followed_in_the_first_forward_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Following costs Python work at every function; later forwards must not pay it."""
+    from neurocensus.capture import capture
+
+    followed: list[int] = []
+
+    class Counted(capture.Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            followed.append(1)
+
+    monkeypatch.setattr(capture, "Flow", Counted)
+    model = nn.Sequential(nn.Linear(3, 3), Apply(lambda self, x: F.relu(x)), nn.Linear(3, 2))
+    run(model, *[torch.randn(2, 3)] * 3)
+    assert followed == [1]

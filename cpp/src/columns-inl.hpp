@@ -181,9 +181,9 @@ class ColumnScan {
             const C* x[R];
             rows_at(unit, width, row, R, x);
             reduce_group<R>(x, row, width, prefetch_distance(unit, width, row, ahead), threshold_, panel_);
-            if (histogram_.wanted()) {
-                for (int r = 0; r < R; ++r) count_bins(x[r], width);
-            }
+            if (!histogram_.wanted()) continue;
+            const bool finite = all_finite(width);
+            for (int r = 0; r < R; ++r) count_bins(x[r], width, finite);
         }
         return row;
     }
@@ -263,13 +263,18 @@ class ColumnScan {
         return below ? pitch * rows : width - pitch * (tile_.rows - rows);
     }
 
-    void count_bins(const C* x, int width) {
-        int lost = 0;
-        for (int lane = 0; lane < width; ++lane)
-            lost += !(magnitude(x[lane]) < std::numeric_limits<C>::infinity());
-        if (lost == 0) return histogram_.add(x, width);
+    void count_bins(const C* x, int width, bool finite) {
+        if (finite) return histogram_.add(x, width);
         for (int lane = 0; lane < width; ++lane)
             if (__builtin_isfinite(x[lane])) histogram_.add(x + lane, 1);
+    }
+
+    // Of all rows reduced so far. May be false for want of range in C: the slow way is right as well.
+    bool all_finite(int width) const {
+        int lost = 0;
+        for (int lane = 0; lane < width; ++lane)
+            lost += !(panel_.sum_abs[lane] < std::numeric_limits<C>::infinity());
+        return lost == 0;
     }
 
     bool all_fit(int width) const {
