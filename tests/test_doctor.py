@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import subprocess
 import sys
 from typing import Any
 
@@ -86,3 +87,21 @@ def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     found = facts()
     assert not found["torch"].healthy
     assert found["compiled core"].healthy
+
+
+def test_without_a_core_the_package_imports_and_the_first_use_says_why() -> None:
+    """A missing native part fails at the call, with the reason and the next step; the doctor still runs."""
+    script = (
+        "import neurocensus as nc\n"
+        "try:\n    nc.UnitState(3)\n"
+        "except ImportError as error:\n    assert 'neurocensus doctor' in str(error), error\n"
+        "else:\n    raise SystemExit('UnitState works without a core?')\n"
+        "from neurocensus.cli import app\n"
+        "app(['doctor'])\n"
+    )
+    blocked = "import sys; sys.modules['neurocensus._core'] = None\n"
+    run = subprocess.run(
+        [sys.executable, "-c", blocked + script], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1, run.stderr
+    assert "unhealthy: compiled core" in run.stderr

@@ -15,13 +15,18 @@
 namespace neurocensus {
 inline namespace NC_ISA {
 
-constexpr int kTileRows = 128;
-constexpr int kGroupRows = 8;        // of a wide panel; enough to spare most of the traffic with its sums
+constexpr int kTileRows = 256;
+constexpr int kGroupRows = 8;         // of a wide panel: enough to spare most of the traffic with its sums
 constexpr int kNarrowGroupRows = 32;  // of a panel of at most a quarter
-constexpr int kOneExampleFrom = 32;         // positions: from here on, a tile holds rows of one example only
-constexpr std::int64_t kColumnsAhead = 16384;  // bytes that prefetching runs ahead
+constexpr int kOneExampleFrom = 32;   // positions: from here on a tile holds rows of one example only
 template <class C>
 constexpr int kPanel = 2048 / static_cast<int>(sizeof(C));  // units
+
+// Prefetching runs so many bytes ahead, and at least so many rows: into the L2 cache, since the rows of
+// a wide layer may all fall on the same few sets of the L1 cache.
+constexpr std::int64_t kColumnsAhead = 16384;
+constexpr std::int64_t kMinRowsAhead = 32;
+constexpr int kPrefetchToL2 = 2;
 
 // One row per kept (example, position).
 struct ColumnTile {
@@ -35,7 +40,7 @@ template <class C>
 struct Panel {
     using Bits = typename Simd<C>::Bits;
     alignas(64) C record[kPanel<C>];  // the unit's maximum so far, over all tiles
-    alignas(64) Bits record_row[kPanel<C>];  // where this tile raised it, or -1
+    alignas(64) Bits record_group[kPanel<C>];  // first row of the group that raised it last, or -1
     alignas(64) C min[kPanel<C>], sum_abs[kPanel<C>];
     alignas(64) C shift[kPanel<C>], residual[kPanel<C>], square[kPanel<C>];
     alignas(64) Bits nonzero[kPanel<C>];
@@ -55,7 +60,7 @@ void reduce_group(const C* const* x, int row, int width, std::int64_t ahead, C t
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             const V value = load<C>(x[r] + column);
-            __builtin_prefetch(x[r] + column + ahead, 0, 2);
+            __builtin_prefetch(x[r] + column + ahead, 0, kPrefetchToL2);
             const V size = magnitude<C>(value);
             const V delta = value - shift;
             max = value > max ? value : max;
@@ -71,16 +76,10 @@ void reduce_group(const C* const* x, int row, int width, std::int64_t ahead, C t
         store<C>(panel.square + column, load<C>(panel.square + column) + square);
         store_bits<C>(panel.nonzero + column, load_bits<C>(panel.nonzero + column) + nonzero);
 
-        // Records are rare after the first tiles; the rows are still in the L1 cache.
         const V record = load<C>(panel.record + column);
-        const I raised = max > record;
-        if (any<C>(raised)) {
-            I found = load_bits<C>(panel.record_row + column);
-            for (int r = R - 1; r >= 0; --r)
-                found = raised & (load<C>(x[r] + column) == max) ? I{} + (row + r) : found;
-            store_bits<C>(panel.record_row + column, found);
-            store<C>(panel.record + column, raised ? max : record);
-        }
+        const I group = load_bits<C>(panel.record_group + column);
+        store<C>(panel.record + column, max > record ? max : record);
+        store_bits<C>(panel.record_group + column, max > record ? I{} + row : group);
     }
 }
 
@@ -160,7 +159,7 @@ class ColumnScan {
     void take_panel(std::int64_t unit, int width, bool spanning) {
         start_panel(unit, width);
         int row = 0;
-        if (width * 4 <= kPanel<C>) row = reduce_rows<kNarrowGroupRows>(unit, width, row);
+        if (is_narrow(width)) row = reduce_rows<kNarrowGroupRows>(unit, width, row);
         row = reduce_rows<kGroupRows>(unit, width, row);
         reduce_rows<1>(unit, width, row);
         if (all_fit(width)) {
@@ -193,7 +192,7 @@ class ColumnScan {
         const int padded = (width + kLanes<C> - 1) / kLanes<C> * kLanes<C>;  // what reduce_group touches
         for (int lane = 0; lane < padded; ++lane) {
             panel_.record[lane] = infinity;
-            panel_.record_row[lane] = -1;
+            panel_.record_group[lane] = -1;
             panel_.min[lane] = infinity;
             panel_.sum_abs[lane] = panel_.residual[lane] = panel_.square[lane] = 0;
             panel_.nonzero[lane] = 0;
@@ -253,7 +252,7 @@ class ColumnScan {
     std::int64_t rows_ahead(int width) const {
         if (!kStoredAsComputed<D> || job_.view.unit_stride != 1 || tile_.rows < 2) return 0;
         const std::int64_t rows = kColumnsAhead / (width * static_cast<std::int64_t>(sizeof(C)));
-        return rows < kGroupRows ? kGroupRows : rows;
+        return rows < kMinRowsAhead ? kMinRowsAhead : rows;
     }
     // ... which lie further down, or at the top of the next panel. In elements.
     std::int64_t prefetch_distance(std::int64_t unit, int width, int row, std::int64_t rows) const {
@@ -305,20 +304,37 @@ class ColumnScan {
         }
     }
 
+    // max and argmax. Records are rare after the first tiles: only then the row is looked up.
     void keep_records(std::int64_t unit, int width) const {
         int raised = 0;
-        for (int lane = 0; lane < width; ++lane) raised += panel_.record_row[lane] >= 0;
+        for (int lane = 0; lane < width; ++lane) raised += panel_.record_group[lane] >= 0;
         if (raised == 0) return;
         double* max = state_.reals(Field::max) + unit;
         std::int64_t* argmax = state_.counts(Field::argmax) + unit;
         for (int lane = 0; lane < width; ++lane) {
-            if (panel_.record_row[lane] < 0) continue;
-            const std::int64_t example = job_.first_example + tile_.example[panel_.record_row[lane]];
+            if (panel_.record_group[lane] < 0) continue;
+            const int row = row_of_record(unit + lane, lane, width);
+            const std::int64_t example = job_.first_example + tile_.example[row];
             if (!exceeds(panel_.record[lane], example, max[lane], argmax[lane])) continue;
             max[lane] = panel_.record[lane] + 0.0;  // -0.0 is zero
             argmax[lane] = example;
         }
     }
+
+    // The first row of its group that holds the record. Without branches: they would be guessed wrong.
+    int row_of_record(std::int64_t unit, int lane, int width) const {
+        const Stored* x = row_address(unit, 0) - tile_.offset[0];
+        const C record = panel_.record[lane];
+        const int begin = panel_.record_group[lane];
+        const int end = static_cast<int>(least(begin + (is_narrow(width) ? kNarrowGroupRows : kGroupRows),
+                                               tile_.rows));
+        int found = begin;
+        for (int row = end - 1; row >= begin; --row)
+            found = Source<D>::widen(x[tile_.offset[row]]) == record ? row : found;
+        return found;
+    }
+
+    static bool is_narrow(int width) { return width * 4 <= kPanel<C>; }
 
     // Everything but max, argmax and active_examples: combine() of ops.hpp over vectors of units.
     void fold_moments(std::int64_t unit, int width) const {

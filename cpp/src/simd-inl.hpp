@@ -98,19 +98,6 @@ inline Int<C> count_above(Int<C> count, Vec<C> value, C bound) {
 #endif
 }
 
-// Is any lane of a comparison true?
-template <class C>
-inline bool any(Int<C> truth) {
-#if NC_VECTOR_BYTES == 64
-    return _mm512_test_epi64_mask(reinterpret_cast<__m512i>(truth), reinterpret_cast<__m512i>(truth)) != 0;
-#else
-    const auto words = reinterpret_cast<Int<double>>(truth);
-    std::int64_t out = 0;
-    for (int lane = 0; lane < kLanes<double>; ++lane) out |= words[lane];
-    return out != 0;
-#endif
-}
-
 // Not std::min: an inline function of the standard library, compiled here, could be the copy that the
 // linker keeps for code that must run on lesser CPUs.
 inline std::int64_t least(std::int64_t a, std::int64_t b) { return b < a ? b : a; }

@@ -83,7 +83,7 @@ class Call {
         if (threads > 1 && view_.units < threads * narrowest * kTasksPerThread && view_.examples >= threads) {
             by_examples(threads);
         } else {
-            by_units(threads, rows_ ? 1 : 64);
+            by_units(threads, rows_ ? 1 : view_.units >= 1024 * threads ? 512 : 64);
         }
     }
 

@@ -85,7 +85,8 @@ def census(
     if mask is None:
         kept = np.ones((examples, cube.shape[2]), bool)
     else:
-        kept = np.asarray(mask, bool).reshape(examples, -1)
+        kept = np.asarray(mask, bool)
+        kept = kept.reshape(examples, 1 if kept.ndim == 1 else cube.shape[2])
         kept = np.broadcast_to(kept, (examples, cube.shape[2]))
 
     seen = np.broadcast_to(kept[:, None, :], cube.shape)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+from .native import core
 from .arrays import FLOATS, Buffer, buffer_of
 from .threads import thread_count
 
@@ -49,12 +49,12 @@ class UnitState:
         if not 0.0 <= self._threshold < math.inf:
             raise ValueError(f"threshold: expected a finite number of at least 0, got {threshold}")
         self._has_histogram = bool(histogram)
-        self._words = np.empty(_core.state_words(self._units, self._has_histogram), np.int64)
+        self._words = np.empty(core.state_words(self._units, self._has_histogram), np.int64)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything seen."""
-        _core.reset(self._words, self._units, self._has_histogram)
+        core.reset(self._words, self._units, self._has_histogram)
 
     def update(
         self,
@@ -94,9 +94,9 @@ class UnitState:
             )
         example, unit = self._axes(chunk.shape, example_axis, unit_axis)
         positions = [axis for axis in range(len(chunk.shape)) if axis not in (example, unit)]
-        if len(positions) > _core.MAX_POSITION_AXES:
+        if len(positions) > core.MAX_POSITION_AXES:
             raise ValueError(
-                f"array: expected at most {_core.MAX_POSITION_AXES} position axes, got {len(positions)}; "
+                f"array: expected at most {core.MAX_POSITION_AXES} position axes, got {len(positions)}; "
                 "join some with reshape"
             )
         order = [example, unit, *positions]
@@ -105,7 +105,7 @@ class UnitState:
         first = self.next_example if first_example is None else operator.index(first_example)
         if first < 0:
             raise ValueError(f"first_example: expected at least 0, got {first}")
-        _core.update(
+        core.update(
             self._words,
             self._units,
             self._has_histogram,
@@ -187,7 +187,7 @@ class UnitState:
             mine, its = getattr(self, name), getattr(other, name)
             if mine != its:
                 raise ValueError(f"other: expected {name} {mine}, got {its}; only like states can be merged")
-        _core.merge(self._words, other._words, self._units, self._has_histogram)
+        core.merge(self._words, other._words, self._units, self._has_histogram)
         return self
 
     def copy(self) -> UnitState:
@@ -199,7 +199,7 @@ class UnitState:
     def to_dict(self) -> dict[str, Any]:
         """Content as plain integers, floats and arrays, with ``format_version``; see `from_dict`."""
         out: dict[str, Any] = {"format_version": FORMAT_VERSION, "threshold": self._threshold}
-        out.update({name: getattr(self, name) for name in (*HEADER, *_core.FIELDS)})
+        out.update({name: getattr(self, name) for name in (*HEADER, *core.FIELDS)})
         if self._has_histogram:
             out["histogram"] = self.histogram
         return out
@@ -217,12 +217,12 @@ class UnitState:
                 f"format_version: expected {FORMAT_VERSION}, got {version}; "
                 "a newer one needs a newer neurocensus"
             )
-        missing = [name for name in ("threshold", *HEADER, *_core.FIELDS) if name not in data]
+        missing = [name for name in ("threshold", *HEADER, *core.FIELDS) if name not in data]
         if missing:
             raise ValueError(f"data: expected the entries of UnitState.to_dict, got none for {missing}")
         out = cls(len(data["max"]), threshold=data["threshold"], histogram=data.get("histogram") is not None)
-        out._words[: _core.HEADER_WORDS] = [operator.index(data[name]) for name in HEADER]
-        for name in _core.FIELDS:
+        out._words[: core.HEADER_WORDS] = [operator.index(data[name]) for name in HEADER]
+        for name in core.FIELDS:
             column = np.asarray(data[name])
             expected = np.dtype(np.float64 if name in REAL_FIELDS else np.int64)
             if column.shape != (out.units,) or column.dtype != expected:
@@ -232,12 +232,12 @@ class UnitState:
             out._column(name)[:] = column
         if out._has_histogram:
             bins = np.asarray(data["histogram"])
-            if bins.shape != (_core.HISTOGRAM_SIZE,) or bins.dtype != np.int64:
+            if bins.shape != (core.HISTOGRAM_SIZE,) or bins.dtype != np.int64:
                 raise ValueError(
-                    f"histogram: expected int64 of shape {(_core.HISTOGRAM_SIZE,)}, "
+                    f"histogram: expected int64 of shape {(core.HISTOGRAM_SIZE,)}, "
                     f"got {bins.dtype} {bins.shape}"
                 )
-            out._words[-_core.HISTOGRAM_SIZE :] = bins
+            out._words[-core.HISTOGRAM_SIZE :] = bins
         out._check()
         return out
 
@@ -255,7 +255,7 @@ class UnitState:
             )
 
     def _column(self, name: str) -> npt.NDArray[Any]:
-        start = _core.HEADER_WORDS + _core.FIELDS.index(name) * self._units
+        start = core.HEADER_WORDS + core.FIELDS.index(name) * self._units
         words = self._words[start : start + self._units]
         return words.view(np.float64) if name in REAL_FIELDS else words
 
@@ -353,7 +353,7 @@ class UnitState:
     @property
     def histogram(self) -> Counts | None:
         """Counts of finite values of all units, ascending (`reference.bin_edges`), or None."""
-        return self._words[-_core.HISTOGRAM_SIZE :].copy() if self._has_histogram else None
+        return self._words[-core.HISTOGRAM_SIZE :].copy() if self._has_histogram else None
 
     def __repr__(self) -> str:
         return (

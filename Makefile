@@ -1,0 +1,74 @@
+# Sets itself up: needs Python 3.10 or newer, a C++ compiler and make. `make help` lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build/editable
+
+# What is tested is what is installed.
+unexport PYTHONPATH
+
+# Stamps: each step runs again only when what it rests on has changed.
+TOOLS := $(VENV)/.tools
+INSTALLED := $(VENV)/.installed
+NATIVE := CMakeLists.txt cpp/CMakeLists.txt \
+          $(shell find cpp/bindings cpp/include cpp/src -name "*.[ch]pp")
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test cpp-test install lint types stubs stubs-check sanitize bench smoke clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+demo: $(INSTALLED)  ## train two small networks on real digits, audit both, write demo/report.html
+	$(BIN)/neurocensus demo --out demo
+
+test: cpp-test  ## the C++ unit tests, then the Python tests
+	$(BIN)/python -m pytest
+
+cpp-test: $(INSTALLED)  ## the C++ unit tests
+	$(BIN)/cmake --build $(BUILD) --target cpp_tests
+	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
+
+install: $(INSTALLED)  ## set up .venv and build the compiled core (other targets do it by themselves)
+
+$(TOOLS): constraints.txt pyproject.toml scripts/preflight.sh
+	@sh scripts/preflight.sh "$(PYTHON)"
+	@echo "Setting up $(VENV); the first time takes a few minutes."
+	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	@touch $@
+
+# Editable: changes in Python need no step at all. Built incrementally in $(BUILD).
+$(INSTALLED): $(TOOLS) $(NATIVE) src/neurocensus/_version.py
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[demo,pandas]'
+	@touch $@
+
+lint: $(INSTALLED)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## mypy --strict
+	$(BIN)/mypy
+
+stubs: $(INSTALLED)  ## write src/neurocensus/_core.pyi from the compiled core
+	$(BIN)/python scripts/stubs.py
+
+stubs-check: $(INSTALLED)  ## is it what the compiled core says?
+	$(BIN)/python scripts/stubs.py --check
+
+sanitize: $(TOOLS)  ## the C++ unit tests under the address and undefined-behaviour sanitizers
+	$(BIN)/cmake --preset sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build --preset sanitize
+	$(BIN)/ctest --preset sanitize
+
+bench: $(INSTALLED)  ## the benchmarks, which assert their results
+	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+smoke: $(TOOLS)  ## sdist, then wheel, then a clean environment that uses it
+	sh scripts/smoke.sh $(BIN)/python
+
+clean:  ## remove everything that these targets made
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
