@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from audit_samples import audit_of, relu_arrays
+from .audit_samples import audit_of, relu_arrays
 
 from neurocensus.compare import compare
 

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from audit_samples import NASTY_NAMES, audit_of, relu_arrays
+from .audit_samples import NASTY_NAMES, audit_of, relu_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes

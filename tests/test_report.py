@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import safetensors.numpy
-from audit_samples import NASTY_NAMES, audit_of, relu_arrays
+from .audit_samples import NASTY_NAMES, audit_of, relu_arrays
 
 from neurocensus import text
 from neurocensus.compare import Comparison, compare

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rich.console
-from audit_samples import NASTY_NAMES, audit_of, layer_audit, relu_arrays
+from .audit_samples import NASTY_NAMES, audit_of, layer_audit, relu_arrays
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from audit_samples import GOLDEN, NASTY_NAMES, audit_of, golden_audit, layer_audit, relu_arrays
+from .audit_samples import GOLDEN, NASTY_NAMES, audit_of, golden_audit, layer_audit, relu_arrays
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

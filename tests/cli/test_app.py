@@ -14,7 +14,7 @@ import neurocensus
 from neurocensus.cli import app
 
 if TYPE_CHECKING:
-    from cli.conftest import Run
+    from .conftest import Run
 
 COMMANDS = ["demo", "audit", "compare", "merge", "report", "doctor"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from conftest import shared_data
+from ..conftest import shared_data
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -24,7 +24,7 @@ from neurocensus import storage
 from neurocensus.cli.audit import parse_layers, parse_numbers, parse_size
 
 if TYPE_CHECKING:
-    from cli.conftest import Run
+    from .conftest import Run
 
 NET = "a net.py:Half"
 

@@ -18,7 +18,7 @@ from neurocensus.data import open_data
 from neurocensus.loading import load_model
 
 if TYPE_CHECKING:
-    from cli.conftest import Run
+    from .conftest import Run
 
 
 @pytest.fixture

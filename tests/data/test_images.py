@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import shared_data
+from ..conftest import shared_data
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image

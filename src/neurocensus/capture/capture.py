@@ -87,8 +87,6 @@ class Capture:
 
     # What was seen.
 
-    # What was seen.
-
     @property
     def examples(self) -> int:
         """Examples that went through the model (through its most used part, where parts were called)."""
