@@ -562,3 +562,19 @@ def test_the_progress_bar_shows_on_a_terminal_only(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     audit(mlp(), iter([torch.randn(2, 3)]))
     assert "audit" in capsys.readouterr().err
+
+
+def test_no_value_is_asked_of_a_tensor_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pitfall 25: `.item()` per layer and batch would wait for the device each time."""
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("a value was asked of a tensor inside a forward")
+
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+    batches = [torch.randn(2, 1, 8, 8) for _ in range(3)]
+    with Auditor(model) as auditor, monkeypatch.context() as patch:
+        for name in ("item", "tolist", "__bool__", "__float__", "__int__", "__index__"):
+            patch.setattr(torch.Tensor, name, refuse)
+        for batch in batches:
+            model(batch)
+    assert auditor.compute().examples == 6
