@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from .audit_samples import audit_of, relu_arrays
 
 from neurocensus.compare import compare
+
+from .audit_samples import audit_of, relu_arrays
 
 A = audit_of({"conv": [[0.0, 1.0], [0.0, 2.0]], "fc": [[5.0], [1.0]]}, annotations={"accuracy": 0.75})
 B = audit_of({"conv": [[1.0, 1.0], [3.0, 2.0]], "head": [[0.0], [0.0]]})

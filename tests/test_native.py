@@ -38,7 +38,9 @@ def test_the_best_is_chosen_otherwise(name: str | None) -> None:
     assert run(name).stdout.split()[0] == _core.instruction_sets()[-1]
 
 
-@pytest.mark.parametrize("name", ["sve9", "AVX2", "neon" if "neon" not in _core.instruction_sets() else "avx2"])
+@pytest.mark.parametrize(
+    "name", ["sve9", "AVX2", "neon" if "neon" not in _core.instruction_sets() else "avx2"]
+)
 def test_what_this_cpu_lacks_raises(name: str) -> None:
     """Pitfall 19: never an illegal instruction, never silently another one."""
     failed = run(name)

@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from .audit_samples import NASTY_NAMES, audit_of, relu_arrays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
@@ -23,6 +22,8 @@ from neurocensus.metrics import Range, Spectrum
 from neurocensus.plots import spectra as spectra_module
 from neurocensus.plots import style
 from neurocensus.result import Audit
+
+from .audit_samples import NASTY_NAMES, audit_of, relu_arrays
 
 
 def drawn(figure: Figure) -> Figure:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import safetensors.numpy
-from .audit_samples import NASTY_NAMES, audit_of, relu_arrays
 
 from neurocensus import text
 from neurocensus.compare import Comparison, compare
 from neurocensus.report import render, save_all
 from neurocensus.result import Audit
 from neurocensus.storage import load
+
+from .audit_samples import NASTY_NAMES, audit_of, relu_arrays
 
 PNG = b"\x89PNG\r\n\x1a\n"
 VOID = {"meta", "img", "link", "br", "hr", "input"}

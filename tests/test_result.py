@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import rich.console
-from .audit_samples import NASTY_NAMES, audit_of, layer_audit, relu_arrays
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from neurocensus.result import Audit, LayerAudit, merge
 from neurocensus.state import UnitState
+
+from .audit_samples import NASTY_NAMES, audit_of, layer_audit, relu_arrays
 
 # (examples, units) with the units of two fixed layers, so that audits can be merged.
 PARTS = st.integers(0, 5).flatmap(

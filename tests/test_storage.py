@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from .audit_samples import GOLDEN, NASTY_NAMES, audit_of, golden_audit, layer_audit, relu_arrays
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -19,6 +18,8 @@ from hypothesis.extra import numpy as hnp
 from neurocensus import storage
 from neurocensus.result import Audit
 from neurocensus.storage import load
+
+from .audit_samples import GOLDEN, NASTY_NAMES, audit_of, golden_audit, layer_audit, relu_arrays
 
 LAYERS = st.dictionaries(
     st.text(max_size=8) | st.sampled_from(NASTY_NAMES),

@@ -43,6 +43,7 @@ class Census:
 
     @property
     def finite(self) -> npt.NDArray[np.int64]:
+        """Values that are neither NaN nor infinite."""
         return self.values - self.nan - self.inf
 
     @property

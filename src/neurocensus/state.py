@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .native import core
 from .arrays import FLOATS, Buffer, buffer_of
+from .native import core
 from .threads import thread_count
 
 FORMAT_VERSION: Final = 1

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from ..conftest import shared_data
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -22,6 +21,8 @@ from PIL import Image
 import neurocensus
 from neurocensus import storage
 from neurocensus.cli.audit import parse_layers, parse_numbers, parse_size
+
+from ..conftest import shared_data
 
 if TYPE_CHECKING:
     from .conftest import Run

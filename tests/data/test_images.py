@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ..conftest import shared_data
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from neurocensus.data import open_data
 from neurocensus.data.images import ImageFolder, Unreadable
+
+from ..conftest import shared_data
 
 Folder = Callable[..., Path]
 

@@ -66,7 +66,10 @@ def test_any_split_in_any_order_is_the_whole(
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32 - 1))
 def test_the_empty_state_is_the_identity(kind: str, seed: int) -> None:
     state = counted(values_like_activations((4, 6, 5), seed, kind), 3)
-    for merged in (state.copy().merge(UnitState(6, histogram=True)), UnitState(6, histogram=True).merge(state)):
+    for merged in (
+        state.copy().merge(UnitState(6, histogram=True)),
+        UnitState(6, histogram=True).merge(state),
+    ):
         for name, value in state.to_dict().items():
             np.testing.assert_array_equal(merged.to_dict()[name], value, err_msg=name)
 

@@ -135,9 +135,7 @@ def test_negative_strides() -> None:
     dtype=st.sampled_from(DTYPES),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_view(
-    data: st.DataObject, shape: list[int], kind: str, dtype: str, seed: int
-) -> None:
+def test_any_view(data: st.DataObject, shape: list[int], kind: str, dtype: str, seed: int) -> None:
     axes = data.draw(st.permutations(range(len(shape))))
     example_axis, unit_axis = axes[0], axes[1]
     shape[unit_axis] = max(shape[unit_axis], 1)

@@ -52,7 +52,9 @@ def plot_range(ranges: Mapping[str, Range]) -> Figure:
             axes.axvline(
                 float(np.mean(list(found.maxima.values()))), color="0.35", linewidth=0.9, linestyle="--"
             )
-        style.title(axes, f"{style.display_name(model)}\nconsistency {text.real(found.consistency)}, dashed: mean")
+        style.title(
+            axes, f"{style.display_name(model)}\nconsistency {text.real(found.consistency)}, dashed: mean"
+        )
         axes.set_xlabel("maximum activation", fontsize=9)
         axes.tick_params(axis="x", labelsize=8, labelbottom=True)
     for axes in list(panels.flat)[len(ranges) :]:
