@@ -18,7 +18,7 @@ DEAD = 1  # index of a unit that is made dead
 
 @lru_cache(maxsize=1)
 def buffer(layout: str, dtype: str = "float32", values: str = "half-normal") -> Tensor:
-    """Values as they leave a ReLU (half-normal: half of them zeros, one unit dead) or a convolution (normal)."""
+    """Values as they leave a ReLU ("half-normal": half zeros, one unit dead) or a convolution ("normal")."""
     tensor = torch.randn(SHAPES[layout], generator=torch.Generator().manual_seed(0))
     if values == "half-normal":
         tensor.relu_()[:, DEAD] = 0
@@ -30,7 +30,7 @@ def buffer(layout: str, dtype: str = "float32", values: str = "half-normal") -> 
 def assert_counted(state: UnitState, tensor: Tensor) -> None:
     """Compare a state that was updated once or more by `tensor` with the definition.
 
-    Statistics per unit are compared on four units, over all examples and positions; the histogram on all values.
+    Statistics per unit are compared on four units, over all their values; the histogram on all values.
     """
     units = [0, DEAD, tensor.shape[1] // 2, tensor.shape[1] - 1]
     wanted = reference.census(tensor[:, units].double().numpy())
@@ -43,7 +43,8 @@ def assert_counted(state: UnitState, tensor: Tensor) -> None:
     for name in ("max", "min", "argmax", "dead"):
         np.testing.assert_array_equal(getattr(state, name)[units], getattr(wanted, name), name)
     for name in ("mean", "mean_abs"):
-        np.testing.assert_allclose(getattr(state, name)[units], getattr(wanted, name), 1e-5, 1e-6, err_msg=name)
+        found = getattr(state, name)[units]
+        np.testing.assert_allclose(found, getattr(wanted, name), 1e-5, 1e-6, err_msg=name)
     np.testing.assert_allclose(state.m2[units], times * wanted.m2, 1e-5, err_msg="m2")
     if state.histogram is not None:
         np.testing.assert_array_equal(state.histogram, times * _histogram(tensor))
@@ -51,4 +52,7 @@ def assert_counted(state: UnitState, tensor: Tensor) -> None:
 
 @lru_cache(maxsize=1)
 def _histogram(tensor: Tensor) -> npt.NDArray[np.int64]:
-    return np.sum([reference.histogram(example.double().numpy()) for example in tensor], axis=0, dtype=np.int64)
+    counts = np.zeros(reference.HISTOGRAM_SIZE, np.int64)
+    for example in tensor:
+        counts += reference.histogram(example.double().numpy())
+    return counts

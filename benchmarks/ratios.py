@@ -74,7 +74,8 @@ def interleaved(
         pairs.candidate.append(time.perf_counter() - start)
         return result
 
-    benchmark.pedantic(timed, setup=before, rounds=rounds, warmup_rounds=warmup)
+    pedantic: Any = benchmark.pedantic  # untyped in its package
+    pedantic(timed, setup=before, rounds=rounds, warmup_rounds=warmup)
     return Pairs(pairs.baseline[-rounds:], pairs.candidate[-rounds:])
 
 

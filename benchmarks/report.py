@@ -66,7 +66,7 @@ def _groups(benchmarks: Sequence[dict[str, Any]]) -> Iterator[str]:
         params = list(dict.fromkeys(key for one in found for key in one["params"] or {}))
         extras = list(dict.fromkeys(key for one in found for key in one["extra_info"] if key != "gates"))
         yield ""
-        yield f"## {str(group).capitalize()}"
+        yield f"## {group[0].upper()}{group[1:]}"
         yield ""
         yield from _table(
             [*params, "median time", *map(_heading, extras)],

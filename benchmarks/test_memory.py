@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,8 @@ def measured(way: str, examples: int) -> dict[str, int]:
 @pytest.mark.benchmark(group="memory")
 @pytest.mark.parametrize("examples", [64, 256, 1024])
 def test_memory(record: Recorder, examples: int) -> None:
-    audit = record.benchmark.pedantic(measured, args=("audit", examples), rounds=1)
+    pedantic: Any = record.benchmark.pedantic  # untyped in its package
+    audit = pedantic(measured, args=("audit", examples), rounds=1)
     assert audit["examples"] == examples
     first, plain = measured("audit", 64), measured("forward", 64)
     growth = (audit["peak"] - first["peak"]) / LARGEST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -16,14 +16,16 @@ from benchmarks.networks import Functions, modules
 
 CALLS = 1000
 POINTS = 64
+CHAINS: Mapping[str, Callable[[int], nn.Module]] = {"modules": modules, "functions": Functions}
 
 
 @pytest.mark.benchmark(group="small updates")
-@pytest.mark.parametrize("shape", [(1, 4), (64, 512)], ids=lambda shape: "x".join(map(str, shape)))
-def test_small_update(record: Recorder, shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", ["1x4", "64x512"])
+def test_small_update(record: Recorder, shape: str) -> None:
     """Beside as many calls of `torch.amax` on the same tensor."""
-    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    state = nc.UnitState(shape[1])
+    examples, units = map(int, shape.split("x"))
+    tensor = torch.randn(examples, units, generator=torch.Generator().manual_seed(0))
+    state = nc.UnitState(units)
 
     def updates() -> None:
         for _ in range(CALLS):
@@ -43,11 +45,11 @@ def test_small_update(record: Recorder, shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.benchmark(group="hooks")
-@pytest.mark.parametrize("make", [modules, Functions], ids=lambda make: make.__name__.lower())
-def test_hooks(record: Recorder, make: Callable[[int], nn.Module]) -> None:
+@pytest.mark.parametrize("activations", CHAINS)
+def test_hooks(record: Recorder, activations: str) -> None:
     """A forward through `POINTS` activations of 1x4 values with an Auditor attached, beside one without."""
     x = torch.ones(1, 4)
-    plain, observed = make(POINTS), make(POINTS)
+    plain, observed = CHAINS[activations](POINTS), CHAINS[activations](POINTS)
     with torch.inference_mode(), nc.Auditor(observed, threads=THREADS) as auditor:
         observed(x)  # the first forward also finds the points
         pairs = record.pairs(lambda: observed(x), lambda: plain(x), rounds=200)
@@ -56,6 +58,4 @@ def test_hooks(record: Recorder, make: Callable[[int], nn.Module]) -> None:
     for layer in audit.layers.values():
         assert_counted(layer.state, x)
     extra = statistics.median(a - b for a, b in zip(pairs.candidate, pairs.baseline, strict=True))
-    record.note(
-        us_per_point=1e6 * extra / POINTS, plain_us_per_point=1e6 * pairs.baseline_median / POINTS
-    )
+    record.note(us_per_point=1e6 * extra / POINTS, plain_us_per_point=1e6 * pairs.baseline_median / POINTS)

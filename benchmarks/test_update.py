@@ -1,7 +1,7 @@
 """`UnitState.update` beside a plain read of the same buffer, by the same threads.
 
-Streaming: the state has seen such values before, as in all but the first batch of an audit. First call: a fresh
-state, in which new maxima are frequent.
+Streaming: the state has seen such values before, as in all but the first batch of an audit. First call: a
+fresh state, in which new maxima are frequent.
 """
 
 from __future__ import annotations
