@@ -98,8 +98,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             f"({outcome['low']:.3g} to {outcome['high']:.3g})  {outcome['target']:13}  {outcome['case']}"
         )
     measured = {outcome["gate"] for outcome in outcomes}
-    for name in GATES.keys() - measured:
-        terminalreporter.write_line(f"not measured: {name}")
+    if missing := [name for name in GATES if name not in measured]:
+        terminalreporter.write_line(f"not measured: {'; '.join(missing)}")
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:

@@ -58,10 +58,11 @@ def check_audit(folder: Path) -> None:
     """One call over a model, saved, loaded and reported."""
     import torch
 
-    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2))
+    first = torch.nn.Linear(4, 6)
     with torch.no_grad():
-        model[0].weight[0] = 0
-        model[0].bias[0] = -1
+        first.weight[0] = 0
+        first.bias[0] = -1
+    model = torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Linear(6, 2))
     audit = nc.audit(model, [torch.randn(8, 4), torch.randn(3, 4)], progress=False)
     assert audit.examples == 11, audit
     assert 0 in audit.layers["1"].dead_units, audit

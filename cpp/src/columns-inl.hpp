@@ -110,6 +110,7 @@ class ColumnScan {
 
     void run() {
         const View& view = job_.view;
+        if (view.positions == 0) return;
         const bool spanning = view.positions > kTileRows;  // an example takes several tiles
         for (std::int64_t example = job_.example_begin; example < job_.example_end; ++example) {
             Positions at(view, 0);

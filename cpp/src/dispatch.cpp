@@ -4,12 +4,24 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#if defined(NEUROCENSUS_X86)
+#include <cpuid.h>
+#endif
+
 #include "neurocensus/census.hpp"
 
 namespace neurocensus {
 namespace {
 
 std::atomic<const Kernels*> chosen{nullptr};
+
+#if defined(NEUROCENSUS_X86)
+// Clang 14 does not know "f16c" in __builtin_cpu_supports. The OS part is avx2's.
+bool has_f16c() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
 
 // Compiled in and runnable here, worst first. __builtin_cpu_supports asks CPUID and, by XGETBV, whether
 // the operating system saves the wide registers.
@@ -18,7 +30,7 @@ std::vector<const Kernels*> usable() {
 #if defined(NEUROCENSUS_X86)
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                      __builtin_cpu_supports("f16c");
+                      has_f16c();
     if (avx2) out.push_back(&kKernelsAvx2);
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))

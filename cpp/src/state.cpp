@@ -1,3 +1,4 @@
+#include "float_environment.hpp"
 #include "neurocensus/census.hpp"
 
 namespace neurocensus {
@@ -10,6 +11,7 @@ void reset(StateView state) {
 }
 
 void merge(StateView into, StateView from) {
+    const KeepDenormals guard;
     const std::int64_t values_into = into.header(Header::values), values_from = from.header(Header::values);
     for (std::int64_t unit = 0; unit < into.units; ++unit) {
         const Unit a = into.load(unit), b = from.load(unit);

@@ -41,8 +41,8 @@ void equal(const A& got, const B& wanted, const char* expression, const char* fi
 
 }  // namespace check
 
-#define TEST(name)                                       \
-    static void name();                                  \
+#define TEST(name)                                         \
+    static void name();                                    \
     static const check::Register name##_test(#name, name); \
     static void name()
 
@@ -51,13 +51,13 @@ void equal(const A& got, const B& wanted, const char* expression, const char* fi
 
 #define CHECK_EQUAL(got, wanted) check::equal((got), (wanted), #got, __FILE__, __LINE__)
 
-#define CHECK_THROWS(Exception, expression)                                               \
-    do {                                                                                  \
-        bool thrown = false;                                                              \
-        try {                                                                             \
-            expression;                                                                   \
-        } catch (const Exception&) {                                                      \
-            thrown = true;                                                                \
-        }                                                                                 \
+#define CHECK_THROWS(Exception, expression)                                                        \
+    do {                                                                                           \
+        bool thrown = false;                                                                       \
+        try {                                                                                      \
+            expression;                                                                            \
+        } catch (const Exception&) {                                                               \
+            thrown = true;                                                                         \
+        }                                                                                          \
         if (!thrown) check::fail(__FILE__, __LINE__, "expected " #Exception " from " #expression); \
     } while (false)

@@ -70,7 +70,8 @@ inline void write(void* data, DType dtype, std::int64_t offset, double value) {
 class State {
    public:
     explicit State(std::int64_t units, bool histogram = true)
-        : words_(static_cast<std::size_t>(state_words(units, histogram))), units_(units),
+        : words_(static_cast<std::size_t>(state_words(units, histogram))),
+          units_(units),
           histogram_(histogram) {
         reset(view());
     }

@@ -92,8 +92,8 @@ TEST(zero_has_a_bin_of_its_own) {
 TEST(a_bin_is_at_most_an_eighth_of_its_value_wide) {
     const std::vector<float> values = magnitudes();
     for (std::size_t i = 1; i < values.size(); ++i) {
-        const bool inside = values[i - 1] >= std::ldexp(1.0f, kExponentLow) &&
-                            values[i] < std::ldexp(1.0f, kExponentHigh);
+        const bool inside =
+            values[i - 1] >= std::ldexp(1.0f, kExponentLow) && values[i] < std::ldexp(1.0f, kExponentHigh);
         if (inside && bin_index(values[i]) == bin_index(values[i - 1]))
             CHECK((values[i] - values[i - 1]) / values[i - 1] <= 0.125f);
     }

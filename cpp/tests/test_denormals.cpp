@@ -90,7 +90,8 @@ TEST(denormals_count_whatever_the_caller_set) {
         for (const DType dtype : kDTypes)
             for (const bool rows : {true, false})
                 for (const int threads : {1, 2}) {
-                    const check::Note note(name_of(dtype), rows ? " rows " : " columns ", threads, " threads");
+                    const check::Note note(name_of(dtype), rows ? " rows " : " columns ", threads,
+                                           " threads");
                     // Many examples and few units, so that threads join states of their own.
                     const std::vector<char> bytes = denormals(dtype, 80 * 9 * 101);
                     const View view = view_of(bytes, dtype, 80, 9, 101, rows);

@@ -13,8 +13,8 @@ constexpr std::int64_t kBeyond = (std::int64_t{1} << 32) + 3;  // elements: more
 class Sparse {
    public:
     explicit Sparse(std::int64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {
-        void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* memory =
+            mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory != MAP_FAILED) data_ = static_cast<char*>(memory);
         if (data_ == nullptr) std::printf("skipped: no address space for %zu bytes\n", bytes_);
     }
@@ -72,10 +72,10 @@ TEST(strides_beyond_32_bits) {
             for (const std::int64_t far : {kBeyond, -kBeyond}) {
                 const std::int64_t near = far < 0 ? -1 : 1;
                 const check::Note note(name_of(dtype), " stride ", far);
-                check_far(view_of(dtype, 3, far, 4, 20 * near, 20, near));     // rows, examples far apart
-                check_far(view_of(dtype, 4, 20 * near, 3, far, 20, near));     // rows, units far apart
-                check_far(view_of(dtype, 4, 20 * near, 20, near, 3, far));     // columns, positions far apart
-                check_far(view_of(dtype, 3, far, 20, near, 4, 20 * near));     // columns, examples far apart
+                check_far(view_of(dtype, 3, far, 4, 20 * near, 20, near));  // rows, examples far apart
+                check_far(view_of(dtype, 4, 20 * near, 3, far, 20, near));  // rows, units far apart
+                check_far(view_of(dtype, 4, 20 * near, 20, near, 3, far));  // columns, positions far apart
+                check_far(view_of(dtype, 3, far, 20, near, 4, 20 * near));  // columns, examples far apart
             }
         }
     });

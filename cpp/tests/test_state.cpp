@@ -40,7 +40,8 @@ TEST(any_split_comes_to_the_same) {
         const auto up_to = [&](std::uint64_t n) { return static_cast<std::int64_t>(1 + random() % n); };
         const Shape shape{up_to(30), 5, up_to(2) == 1 ? 1 : up_to(40)};
         const Kind kind = kKinds[random() % 5];
-        const Tensor tensor(shape, DType::float32, random() % 2 ? Layout::rows : Layout::columns, kind, random);
+        const Tensor tensor(shape, DType::float32, random() % 2 ? Layout::rows : Layout::columns, kind,
+                            random);
         const check::Note note(name_of(kind), ' ', shape.examples, 'x', shape.positions);
         std::vector<State> parts;
         for (std::int64_t begin = 0; begin < shape.examples;) {

@@ -47,9 +47,8 @@ TEST(several_callers_at_once) {
 
 TEST(a_child_has_threads_of_its_own) {
     CHECK(runs_each_once(100, 3));  // the pool exists
-    CHECK(holds_in_child([] {
-        return runs_each_once(100, 3) && holds_in_child([] { return runs_each_once(100, 2); });
-    }));
+    CHECK(holds_in_child(
+        [] { return runs_each_once(100, 3) && holds_in_child([] { return runs_each_once(100, 2); }); }));
     CHECK(runs_each_once(100, 3));  // and the parent's still works
 }
 

@@ -102,9 +102,9 @@ TEST(masks_of_any_stride) {
     const Shape shape{5, 4, 40};
     std::vector<std::uint8_t> keep(5 * 40 * 2);
     for (std::uint8_t& byte : keep) byte = static_cast<std::uint8_t>(random() % 3);  // 2 is true as well
-    const Mask masks[] = {{keep.data(), 1, 0},                       // one for each example
-                          {keep.data(), 80, 2},                      // spaced
-                          {keep.data(), 0, 1},                       // the same for every example
+    const Mask masks[] = {{keep.data(), 1, 0},                                       // one for each example
+                          {keep.data(), 80, 2},                                      // spaced
+                          {keep.data(), 0, 1},                        // the same for every example
                           {keep.data() + keep.size() - 1, -40, -1}};  // mirrored
     for (const Mask& mask : masks) {
         for (const Layout layout : {Layout::rows, Layout::columns}) {

@@ -19,10 +19,11 @@ from ._version import __version__
 from .batches import check_loader, cut, examples_in, feed, moved
 from .capture.capture import Capture
 from .capture.names import unwrapped
-from .preserve import evaluating, random_states
+from .preserve import evaluating, is_sharded, random_states
 from .result import Audit, LayerAudit
 from .selection import Layers
 from .state import UnitState
+from .threads import thread_count
 
 
 class Auditor:
@@ -76,7 +77,8 @@ class Auditor:
         threads: int | None = None,
     ) -> None:
         _check_model(model)
-        UnitState(1, threshold=threshold, histogram=histogram)  # raises now, not at the first forward
+        UnitState(1, threshold=threshold, histogram=histogram)  # raise now, not at the first forward
+        thread_count(threads)
         self._model = model
         self._threshold = threshold
         self._options: dict[str, Any] = {
@@ -120,6 +122,11 @@ class Auditor:
     def mask(self, mask: Tensor | None) -> None:
         if mask is not None and not (isinstance(mask, Tensor) and mask.dim() >= 1):
             raise TypeError(f"mask: expected a bool tensor (examples, *positions), got {_describe(mask)}")
+        if mask is not None and (mask.is_floating_point() or mask.is_complex()):
+            raise TypeError(
+                f"mask: expected a bool tensor or one of 0 and 1, got {mask.dtype}; "
+                "of one that is added to attention scores use mask == 0"
+            )
         self._capture.counter.mask = None if mask is None else mask.detach() != 0
 
     @property
@@ -181,8 +188,10 @@ class Auditor:
         if capture.skipped:
             listed = "; ".join(f"{name}: {reason}" for name, reason in capture.skipped.items())
             warnings.warn(f"not counted: {listed}", UserWarning, stacklevel=4)
-        if capture.counter.unmasked:
-            listed = ", ".join(f"{name} {shape}" for name, shape in capture.counter.unmasked.items())
+        counted = {point.name for point in capture.counted()}
+        unmasked = {name: shape for name, shape in capture.counter.unmasked.items() if name in counted}
+        if unmasked:
+            listed = ", ".join(f"{name} {shape}" for name, shape in unmasked.items())
             warnings.warn(
                 f"the mask does not fit the outputs of these layers, which were counted whole: {listed}",
                 UserWarning,
@@ -201,7 +210,7 @@ def audit(
     histogram: bool = False,
     device: str | torch.device | None = None,
     max_examples: int | None = None,
-    mask: str | Callable[[Any], Tensor] | None = None,
+    mask: str | Callable[[Any], Tensor | None] | None = None,
     forward: Callable[[Any, Any], Any] | None = None,
     progress: bool = True,
     threads: int | None = None,
@@ -228,19 +237,27 @@ def audit(
         ValueError: no examples, a layer name that does not exist, nothing to count.
     """
     check_loader(loader)
+    if max_examples is not None and not isinstance(max_examples, int):
+        raise TypeError(f"max_examples: expected an integer, got {type(max_examples).__name__}")
     if max_examples is not None and max_examples < 1:
         raise ValueError(f"max_examples: expected at least 1, got {max_examples}")
+    if not (mask is None or isinstance(mask, str) or callable(mask)):
+        raise TypeError(f"mask: expected a key of the batches or a function of one, got {_describe(mask)}")
+    if not (forward is None or callable(forward)):
+        raise TypeError(f"forward: expected a function (model, batch), got {_describe(forward)}")
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
     model = unwrapped(model)
-    place = torch.device(device) if device is not None else None
+    place = None if device is None else _device(device)
     auditor = Auditor(
         model, layers=layers, unit_axis=unit_axis, example_axis=example_axis, threshold=threshold,
         histogram=histogram, threads=threads,
     )  # fmt: skip
     capture = auditor._capture
     examples = batches = 0
-    with random_states(), evaluating(model, place), auditor, torch.inference_mode(), _bar(progress) as bar:
+    # FSDP's all-gather does not work on tensors of inference mode.
+    quiet = torch.no_grad() if any(map(is_sharded, model.modules())) else torch.inference_mode()
+    with random_states(), evaluating(model, place), auditor, quiet, _bar(progress) as bar:
         target = place if place is not None else _device_of(model)
         for batch in bar(loader):
             size = examples_in(batch, example_axis)
@@ -249,7 +266,12 @@ def audit(
                 batch, size = cut(batch, max_examples - examples, size, axis), max_examples - examples
             batch = moved(batch, target)
             if mask is not None:
-                auditor.mask = _mask_of(mask, batch)
+                auditor.mask = found = _mask_of(mask, batch)
+                if found is not None and size is not None and len(found) != size:
+                    raise ValueError(
+                        f"mask: expected one row for each of the {size} examples of the batch, "
+                        f"got a mask of shape {tuple(found.shape)}"
+                    )
             capture.first_example, before = examples, capture.examples
             if forward is None:
                 feed(model, batch)
@@ -263,6 +285,8 @@ def audit(
                 break
     if not examples:
         raise ValueError(f"loader: expected at least one example, got {batches} batches without any")
+    if not capture.batches:
+        raise ValueError("forward: expected it to call the model that it is given, or a part of it")
     if not capture.counted():
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in capture.skipped.items())
         raise ValueError(
@@ -314,12 +338,21 @@ class _Eager:
             cls._stance = None
 
 
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:  # as torch says it
+        raise ValueError(f"device: expected one that is available here, got {device}: {error}") from error
+    return place
+
+
 def _device_of(model: nn.Module) -> torch.device | None:
     first = next(chain(model.parameters(), model.buffers()), None)
     return None if first is None else first.device
 
 
-def _mask_of(mask: str | Callable[[Any], Tensor], batch: Any) -> Tensor:
+def _mask_of(mask: str | Callable[[Any], Tensor | None], batch: Any) -> Tensor | None:
     if callable(mask):
         return mask(batch)
     if not isinstance(batch, Mapping) or mask not in batch:

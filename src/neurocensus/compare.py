@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -36,7 +34,7 @@ HEADINGS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """Audits under the names they are shown by, in the order given. Made by `compare`."""
 
@@ -124,7 +122,7 @@ class Comparison:
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict` as JSON."""
-        storage.write_text(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+        storage.write_text(path, tables.json_text(self.to_dict()))
 
     def report(self, path: str | os.PathLike[str]) -> None:
         """Write a self-contained HTML page: numbers, plots, tables, provenance."""
@@ -149,6 +147,10 @@ class Comparison:
         from .plots import plot_spectrum
 
         return plot_spectrum(self.spectra(bins))
+
+    def __repr__(self) -> str:
+        names = text.enumerate_names(list(self.audits))
+        return f"<Comparison of {text.plural(len(self.audits), 'model')}: {names}>"
 
     def __str__(self) -> str:
         lines = tables.align([HEADINGS, *map(self.cells, self.rows())], left=1)
@@ -194,7 +196,7 @@ def compare(audits: Mapping[str, Audit], accuracy: Mapping[str, float] | None = 
             raise TypeError(f"accuracy[{name!r}]: expected a number, got {type(value).__name__}")
         known[name] = float(value)
     ordered = {name: known[name] for name in audits if name in known and math.isfinite(known[name])}
-    return Comparison(MappingProxyType(dict(audits)), MappingProxyType(ordered))
+    return Comparison(dict(audits), ordered)
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -68,7 +68,7 @@ def make(spec: str, what: str = "factory") -> Any:
         pass
     try:
         return found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RuntimeError(f"{what}: {spec!r} raised {_describe(error)}") from error
 
 
@@ -150,4 +150,6 @@ def _describe(error: BaseException) -> str:
 
 
 def _kind(value: object) -> str:
+    if inspect.isclass(value):
+        return f"the class {value.__qualname__}, not an instance"
     return "None" if value is None else type(value).__qualname__

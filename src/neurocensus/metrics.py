@@ -169,7 +169,7 @@ def maxima(state: UnitState) -> Floats:
     return values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Spectrum:
     """The activation spectrum: a histogram of every unit's maximum, by layer, on shared bins.
 
@@ -198,6 +198,13 @@ class Spectrum:
         """Units counted: living, dead and left out."""
         living = sum(int(counts.sum()) for counts in self.counts.values())
         return living + sum(self.dead.values()) + sum(self.left_out.values())
+
+    def __repr__(self) -> str:
+        return (
+            f"<Spectrum of {len(self.counts)} layers, {self.units} units, {sum(self.dead.values())} dead: "
+            f"{len(self.edges) - 1} bins from {self.edges[0]:g} to {self.edges[-1]:g}, "
+            f"skewness {self.skewness:.4g}>"
+        )
 
 
 def spectrum(states: Mapping[str, UnitState], bins: int | Sequence[float] | Floats = 100) -> Spectrum:

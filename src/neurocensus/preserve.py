@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import random
+import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -32,13 +36,14 @@ def random_states() -> Iterator[None]:
 def evaluating(model: nn.Module, device: torch.device | None) -> Iterator[None]:
     """Put `model` in eval mode, on `device`; at the end give every module back what it had.
 
-    Restored to the very objects: training flags, attributes (a cache that a forward left behind would hold
-    tensors of inference mode, useless in training), buffers, and the data of parameters that were moved.
+    Restored to the very objects: training flags, attributes and what dicts and lists among them hold (a cache
+    that a forward left behind would hold tensors of inference mode, useless in training; hooks that a model
+    puts on itself would be put on twice), and the data of parameters that were moved.
     Buffers changed in place stay changed; in eval mode those of PyTorch are not.
     """
     modules = list(model.modules())
     attributes = [dict(module.__dict__) for module in modules]
-    tensors = [(dict(module._parameters), dict(module._buffers)) for module in modules]
+    contents = [(held, copy(held)) for had in attributes for held in had.values() if _holds(held)]
     parameters = list(model.parameters())
     data: list[Tensor] = [parameter.data for parameter in parameters]
     gradients: list[Tensor | None] = [p.grad if p.grad is None else p.grad.data for p in parameters]
@@ -53,13 +58,29 @@ def evaluating(model: nn.Module, device: torch.device | None) -> Iterator[None]:
                 parameter.data = tensor
                 if parameter.grad is not None and gradient is not None:
                     parameter.grad.data = gradient
-        for module, had, (parameters_had, buffers_had) in zip(modules, attributes, tensors, strict=True):
+        for module in filter(is_sharded, modules):
+            module.reshard()  # its parameters are the sharded ones again, as it knows them
+        for module, had in zip(modules, attributes, strict=True):
             _restore(module.__dict__, had)
-            _restore(module._parameters, parameters_had)
-            _restore(module._buffers, buffers_had)
+        for held, had in contents:
+            _restore(held, had)
 
 
-def _restore(current: dict[str, Any], had: dict[str, Any]) -> None:
-    if current.keys() != had.keys() or any(current[key] is not had[key] for key in had):
+def is_sharded(module: nn.Module) -> bool:
+    """Whether `torch.distributed.fsdp.fully_shard` was applied to `module` itself."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    return fsdp is not None and isinstance(module, getattr(fsdp, "FSDPModule", ()))
+
+
+def _holds(value: Any) -> bool:
+    return type(value) in (dict, OrderedDict, list)
+
+
+def _restore(current: Any, had: Any) -> None:
+    """Give the dict or list `current` the content of `had`, of the same type; touch nothing if it has it."""
+    if isinstance(current, list):
+        if len(current) != len(had) or any(map(operator.is_not, current, had)):
+            current[:] = had
+    elif current.keys() != had.keys() or any(current[key] is not had[key] for key in had):
         current.clear()
         current.update(had)

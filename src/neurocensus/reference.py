@@ -49,7 +49,8 @@ class Census:
     @property
     def dead(self) -> npt.NDArray[np.bool_]:
         """At least one value seen, all of them zero, none of them NaN or infinite."""
-        return (self.values > 0) & (self.finite == self.values) & (self.nonzero == 0)
+        dead: npt.NDArray[np.bool_] = (self.values > 0) & (self.finite == self.values) & (self.nonzero == 0)
+        return dead
 
 
 def empty(units: int) -> Census:
@@ -146,7 +147,8 @@ def bin_index(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     octave, step = exponent - 1 - EXPONENT_LOW, np.floor((2 * mantissa - 1) * BINS_PER_OCTAVE)
     index = octave * BINS_PER_OCTAVE + step.astype(np.int64)
     offset = 2 + np.clip(index, -1, BINS_PER_SIGN)  # 1 is below the window, the last is above it
-    return ZERO_BIN + (np.sign(values) * offset).astype(np.int64)
+    bins: npt.NDArray[np.int64] = ZERO_BIN + (np.sign(values) * offset).astype(np.int64)
+    return bins
 
 
 def bin_edges() -> npt.NDArray[np.float64]:

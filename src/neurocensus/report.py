@@ -7,6 +7,7 @@ security policy in the page forbids scripts.
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -75,23 +76,25 @@ def write_report(subject: Audit | Comparison, path: str | os.PathLike[str]) -> N
 
 
 def save_all(subject: Audit | Comparison, directory: str | os.PathLike[str]) -> list[Path]:
-    """Leave everything in a folder, made where it is missing, and return the paths.
+    """Leave everything in a folder, made where it is missing, and return the paths. All files or none.
 
     An audit leaves ``audit.safetensors``, ``report.html``, ``spectrum.png``, ``range.png`` and ``dead.png``;
     a comparison ``comparison.json``, ``report.html``, ``nnu.png``, ``spectrum.png`` and ``range.png``.
     """
+    plots = _draw(subject)
+    if isinstance(subject, Audit):
+        files = {"audit.safetensors": storage.dump(subject)}
+    else:
+        files = {"comparison.json": tables.json_text(subject.to_dict()).encode()}
+    files["report.html"] = render(subject, plots).encode("utf-8", "replace")  # as storage.write_text
+    files.update((f"{name}.png", png) for name, (png, _) in plots.items())
+
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    plots = _draw(subject)
-    data = folder / ("audit.safetensors" if isinstance(subject, Audit) else "comparison.json")
-    if isinstance(subject, Audit):
-        subject.save(data)
-    else:
-        subject.to_json(data)
-    storage.write_text(folder / "report.html", render(subject, plots))
-    for name, (png, _) in plots.items():
-        storage.write_bytes(folder / f"{name}.png", png)
-    return [data, folder / "report.html", *(folder / f"{name}.png" for name in plots)]
+    with contextlib.ExitStack() as stack:  # all are written before the first takes its place
+        for name, content in files.items():
+            stack.enter_context(storage.atomic(folder / name)).write_bytes(content)
+    return [folder / name for name in files]
 
 
 def render(subject: Audit | Comparison, plots: Mapping[str, tuple[bytes, int]] | None = None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import json
 import math
 import os
 import platform
@@ -72,17 +71,38 @@ class Audit:
                     f"layers[{name!r}]: expected the threshold {threshold}, got {layer.state.threshold}; "
                     "pass threshold="
                 )
-        self.layers: Mapping[str, LayerAudit] = MappingProxyType(dict(layers))
+        self._layers = dict(layers)
         self.model = model
         self.examples = examples
         self.batches = batches
         self.expected = tuple(expected)
         self.never_fired = tuple(never_fired)
         self.threshold = float(threshold)
-        self.versions: Mapping[str, str] = MappingProxyType(
-            dict(running_versions() if versions is None else versions)
-        )
-        self.annotations: Mapping[str, Annotation] = MappingProxyType(_annotations(annotations or {}))
+        self._versions = dict(running_versions() if versions is None else versions)
+        self.annotations = annotations or {}
+
+    @property
+    def layers(self) -> Mapping[str, LayerAudit]:
+        """The layers by name, in network order."""
+        return MappingProxyType(self._layers)
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the software that made the audit."""
+        return MappingProxyType(self._versions)
+
+    @property
+    def annotations(self) -> Mapping[str, Annotation]:
+        """The user's own notes. Set them whole: ``audit.annotations = {"accuracy": 0.97}``.
+
+        Raises:
+            TypeError, ValueError: on setting something else than text, bools and finite numbers.
+        """
+        return MappingProxyType(self._annotations)
+
+    @annotations.setter
+    def annotations(self, notes: Mapping[str, Annotation]) -> None:
+        self._annotations = _annotations(notes)
 
     @property
     def states(self) -> dict[str, UnitState]:
@@ -151,7 +171,11 @@ class Audit:
         return tables.to_pandas(self, per)
 
     def to_csv(self, path: str | os.PathLike[str], per: str = "layer") -> None:
-        """Write a row per "layer" or per "unit"; NaN is an empty cell. Needs no pandas."""
+        """Write a row per "layer" or per "unit"; NaN is an empty cell. Needs no pandas.
+
+        Layer names are data and stay as they are. A spreadsheet runs one that begins with ``=``, ``+``,
+        ``-`` or ``@`` as a formula: import the column as text if you do not trust the model's author.
+        """
         tables.write_csv(self, path, per)
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,7 +209,7 @@ class Audit:
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write `to_dict` as JSON."""
-        storage.write_text(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+        storage.write_text(path, tables.json_text(self.to_dict()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one safetensors file, which `neurocensus.load` reads."""
@@ -326,9 +350,16 @@ def _annotations(given: Mapping[str, Annotation]) -> dict[str, Annotation]:
                 f"annotations[{key!r}]: expected text, a number or a bool, got {type(value).__name__}; "
                 "convert it (a NumPy scalar: .item())"
             )
-        if isinstance(value, float) and not math.isfinite(value):
+        if not isinstance(value, str) and not _finite(value):
             raise ValueError(f"annotations[{key!r}]: expected a finite number, got {value}")
     return dict(given)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def _warnings(audit: Audit) -> list[str]:

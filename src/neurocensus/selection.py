@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -91,12 +91,9 @@ def _select_names(
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"layers: expected names (str), got {type(name).__name__} in the list")
-        base = _base(name)
-        path, _, function = base.rpartition(".")
-        if base in modules:
-            chosen.add(base)
-        elif not (function in functions and (path in modules or path == "")):
-            raise unknown(name, [*modules, *sorted(f"{path}.{f}" if path else f for f in functions)], modules)
+        check_name(name, modules, functions, "layers")
+        if _base(name) in modules:
+            chosen.add(_base(name))
     wanted = frozenset(names)
     return Selection(
         rule=False,
@@ -108,11 +105,24 @@ def _select_names(
     )
 
 
-def unknown(name: str, candidates: Iterable[str], valid: Iterable[str]) -> ValueError:
+def check_name(
+    name: str, modules: Mapping[str, nn.Module], functions: Collection[str], argument: str
+) -> None:
+    """Raise ValueError, naming `argument`, for the name of a layer that the model cannot have."""
+    base = _base(name)
+    path, _, function = base.rpartition(".")
+    if base not in modules and not (function in functions and (path in modules or path == "")):
+        candidates = [*modules, *sorted(f"{path}.{f}" if path else f for f in functions)]
+        raise unknown(name, candidates, modules, argument)
+
+
+def unknown(
+    name: str, candidates: Iterable[str], valid: Iterable[str], argument: str = "layers"
+) -> ValueError:
     """The error for a layer name that does not exist: the closest candidates first, then the valid names."""
     close = difflib.get_close_matches(name, dict.fromkeys(candidates), n=3)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    return ValueError(f"layers: the model has no layer {name!r}.{hint} {_listing(valid)}")
+    return ValueError(f"{argument}: the model has no layer {name!r}.{hint} {_listing(valid)}")
 
 
 def _listing(valid: Iterable[str], limit: int = 200) -> str:

@@ -342,12 +342,13 @@ class UnitState:
     @property
     def finite(self) -> Counts:
         """Values that are neither NaN nor infinite."""
-        return self.values - self._column("nan") - self._column("inf")
+        finite: Counts = self.values - self._column("nan") - self._column("inf")
+        return finite
 
     @property
     def dead(self) -> npt.NDArray[np.bool_]:
         """Units with at least one value seen, all of them zero, none of them NaN or infinite."""
-        quiet = (self._column("nonzero") == 0) & (self.finite == self.values)
+        quiet: npt.NDArray[np.bool_] = (self._column("nonzero") == 0) & (self.finite == self.values)
         return quiet & (self.values > 0)
 
     @property

@@ -56,6 +56,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         FileNotFoundError: the folder does not exist.
         ValueError: `path` is something else than a regular file (a folder, a device).
+        OSError: no permission, a full disk; named by `path`.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -71,6 +72,10 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, target)
+    except OSError as error:  # say the name that the user knows: a full disk gives none
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(target.parent)
@@ -93,6 +98,11 @@ def save(audit: Audit, path: str | os.PathLike[str]) -> None:
     Raises:
         FileNotFoundError, ValueError: as `atomic`.
     """
+    write_bytes(path, dump(audit))
+
+
+def dump(audit: Audit) -> bytes:
+    """The file that `save` writes; the same bytes for the same audit."""
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     layers = []
     for index, layer in enumerate(audit.layers.values()):
@@ -120,8 +130,18 @@ def save(audit: Audit, path: str | os.PathLike[str]) -> None:
         "format_version": str(FORMAT_VERSION),
         "audit": json.dumps(body, allow_nan=False),
     }
-    with atomic(path) as temporary:
-        safetensors.numpy.save_file(tensors, temporary, metadata)
+    return _in_order(safetensors.numpy.save(tensors, metadata))
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its header sorted: the library writes metadata in an order that varies.
+
+    Layout: the header's length (8 bytes, little-endian), the header as JSON padded by spaces, the tensors.
+    """
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + file[start:]
 
 
 def load(path: str | os.PathLike[str]) -> Audit:
@@ -139,7 +159,7 @@ def load(path: str | os.PathLike[str]) -> Audit:
             _check_format(metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _read(metadata, tensors)
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, TypeError) as error:  # the latter: a dtype that NumPy lacks
         raise _bad(path, f"expected a complete safetensors file, got: {error}") from error
     except _Malformed as error:
         raise _bad(path, str(error)) from error
@@ -175,6 +195,10 @@ def _read(metadata: Mapping[str, str], tensors: dict[str, Any]) -> Audit:
     except (ValueError, RecursionError) as error:
         raise _Malformed(f"audit: expected JSON metadata, got: {error}") from error
     fields = _fields("audit", body, _AUDIT_FIELDS)
+    for field in ("expected", "never_fired", "versions"):
+        values = fields[field].values() if field == "versions" else fields[field]
+        if not all(isinstance(value, str) for value in values):
+            raise _Malformed(f"audit.{field}: expected text only, got {fields[field]!r}")
     layers = {}
     for index, entry in enumerate(fields.pop("layers")):
         layer = _read_layer(f"layers.{index}", entry, tensors)
@@ -215,7 +239,7 @@ def _fields(where: str, entry: object, kinds: Mapping[str, type]) -> dict[str, A
         if field not in entry:
             raise _Malformed(f"{where}.{field}: expected {kind.__name__}, found none")
         value: Any = entry[field]
-        if kind is float and type(value) is int:
+        if kind is float and type(value) is int and abs(value) < 2**63:
             value = float(value)
         if type(value) is not kind:  # a bool is no int here
             raise _Malformed(f"{where}.{field}: expected {kind.__name__}, got {type(value).__name__}")
@@ -245,7 +269,7 @@ def _check_state(where: str, scalars: Mapping[str, Any], arrays: Mapping[str, An
     finite = values - arrays["nan"] - arrays["inf"]
     some = finite > 0
     laws = {
-        "examples": examples <= numbers["next_example"] and examples <= values,
+        "examples": min(values, 1) <= examples <= min(values, numbers["next_example"]),
         "nan": ((arrays["nan"] >= 0) & (arrays["nan"] <= values)).all(),
         "inf": ((arrays["inf"] >= 0) & (arrays["inf"] <= values - arrays["nan"])).all(),
         "nonzero": ((arrays["nonzero"] >= 0) & (arrays["nonzero"] <= finite)).all(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -95,8 +96,16 @@ def json_ready(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def json_text(body: Mapping[str, Any]) -> str:
+    """What `to_dict` gives, as the text of a JSON file."""
+    return json.dumps(body, indent=2, allow_nan=False) + "\n"
+
+
 def write_csv(audit: Audit, path: str | os.PathLike[str], per: str) -> None:
-    """Write one row per layer or per unit, atomically. NaN is an empty cell."""
+    """Write one row per layer or per unit, atomically. NaN is an empty cell.
+
+    Names are written as they are, also those that a spreadsheet would run as a formula (``=...``).
+    """
     check_per(per)
     with (
         atomic(path) as temporary,
@@ -225,7 +234,8 @@ def rich_rows(
     if title is not None:
         table.title = Text(title, style="bold")
     for column, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if column < left else "right", overflow="fold")
+        names = column < left  # these fold where room is short; a number stays in one piece
+        table.add_column(heading, justify="left" if names else "right", overflow="fold", no_wrap=not names)
     for row in rows:
         table.add_row(*(Text(text.printable(cell)) for cell in row))
     if warnings:

@@ -30,6 +30,13 @@ def by_rank(rank: int) -> tuple[int, str]:
     return 1, f"axis 1: a {rank}-D output of unknown origin"
 
 
+def check_choice(choice: Any, what: str) -> None:
+    """Raise TypeError, naming `what`, unless `choice` is None, an axis, or axes by layer name."""
+    for axis in choice.values() if isinstance(choice, Mapping) else (choice,):
+        if not isinstance(axis, int) and (axis is not None or isinstance(choice, Mapping)):
+            raise TypeError(f"{what}: expected an axis (int) or axes by layer name, got {type(axis).__name__}")
+
+
 def given(unit_axis: int | Mapping[str, int] | None, name: str, rank: int) -> int | None:
     """The user's own choice for layer `name`, made non-negative; None if there is none.
 

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..selection import Layers, select, unknown
+from .. import units
+from ..selection import Layers, check_name, select, unknown
 from . import functions
 from .counting import Counter, Unusable
 from .flow import Flow, parameters_in
@@ -71,6 +72,10 @@ class Capture:
             for parameter in module.parameters(recurse=False):
                 self._owners.setdefault(id(parameter), []).append(site)
         self._selection = select(layers, self._modules, self._leaves, functions.NAMES, root)
+        for argument, choice in (("unit_axis", unit_axis), ("example_axis", example_axis)):
+            units.check_choice(choice, argument)
+            for name in choice if isinstance(choice, Mapping) else ():
+                check_name(name, self._modules, functions.NAMES, argument)
 
         self.points: dict[str, Point] = {}  # in the order in which they first fired
         self.skipped: dict[str, str] = {}  # points that cannot be counted, and why

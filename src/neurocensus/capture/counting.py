@@ -12,6 +12,9 @@ from ..state import UnitState
 from .points import Point
 
 
+_COUNTABLE = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
+
+
 class Unusable(Exception):
     """An output that cannot be counted; `kind` is the error to raise where the user asked for this layer."""
 
@@ -58,6 +61,8 @@ class Counter:
         else:
             axis, rule = origin if origin is not None else units.by_rank(rank)
         point.example_axis = self._example_axis_of(point.name, rank, sequence_first)
+        if rank == 2 and chosen is None and self._example_axis == 1 == axis:
+            point.example_axis = 0  # the axis of a sequence is gone: (examples, units) is left
         if axis == point.example_axis:
             raise Unusable(
                 f"expected an axis of examples and one of units, got both on axis {axis} of an output of "
@@ -78,7 +83,7 @@ class Counter:
         if tensor is None:
             raise Unusable("expected a tensor in the output, got none", TypeError)
         assert point.state is not None
-        if not tensor.is_floating_point():
+        if tensor.dtype not in _COUNTABLE:
             check_countable(tensor)
         tensor = _two_axes(tensor)
         unit_axis = _axis_now(point, tensor)
@@ -128,7 +133,7 @@ def check_countable(tensor: Tensor) -> None:
     if tensor.is_nested or tensor.layout is not torch.strided or tensor.is_quantized:
         what = "nested" if tensor.is_nested else "quantized" if tensor.is_quantized else str(tensor.layout)
         raise Unusable(f"expected a dense floating-point output, got a {what} one", TypeError)
-    if not tensor.is_floating_point():
+    if tensor.dtype not in _COUNTABLE:
         raise Unusable(f"expected floating-point activations, got {tensor.dtype}", TypeError)
     if tensor.is_meta:
         raise ValueError("the output is on the meta device and has no values; load the weights, then audit")

@@ -145,24 +145,33 @@ def _stated_axis(entry: Function, args: tuple[Any, ...], inputs: _Inputs, rank: 
     if entry.name == "layer_norm" and len(args) > 1 and len(args[1]) > 1:
         return None  # normalizes over several axes: units stay where they are
     if entry.name == "einsum":
-        return _einsum_axis(args, rank)
+        return _einsum_axis(args, inputs, rank)
     if entry.name in ("matmul", "mm", "bmm", "addmm", "baddbmm") and len(inputs) >= 2:
-        left, right = inputs[-2][1], inputs[-1][1]
+        left, (second, right) = inputs[-2][1], inputs[-1]
         if left.parameter and not right.parameter and rank >= 2:
             return rank - 2  # weight @ x: its rows are the units
+        if not left.parameter and right.axis == second.dim() - 2 and rank >= 4:
+            return 1  # query @ key: summed over the units; what is left is a map for each head
     return rank - 1
 
 
-def _einsum_axis(args: tuple[Any, ...], rank: int) -> int:
-    """The axis of the output letter that only the weight has: ``o`` in ``bchw,oc->bohw``."""
+def _einsum_axis(args: tuple[Any, ...], inputs: _Inputs, rank: int) -> int:
+    """The axis of the output letter that only the weight has: ``o`` in ``bchw,oc->bohw``.
+
+    Where no weight takes part, that of the last operand's units, and 1 (heads) if these were summed over.
+    """
     if not isinstance(args[0], str) or "->" not in args[0] or "." in args[0]:
         return rank - 1
     left, _, out = args[0].replace(" ", "").partition("->")
-    operands = list(tensors_in(args[1:]))
-    for letters, tensor in zip(left.split(","), operands, strict=False):
+    terms = list(zip(left.split(","), inputs, strict=False))
+    for letters, (tensor, _) in terms:
         own = [letter for letter in letters if letter in out and left.count(letter) == 1]
         if own and isinstance(tensor, nn.Parameter):
             return out.index(own[-1])
+    letters, (tensor, mark) = terms[-1]
+    if len(terms) > 1 and mark.axis is not None and len(letters) == tensor.dim():
+        units_in = letters[mark.axis]
+        return out.index(units_in) if units_in in out else 1 if rank >= 4 else rank - 1
     return rank - 1
 
 

@@ -114,7 +114,9 @@ def role_of_call(entry: Function, args: tuple[Any, ...], kwargs: Mapping[str, An
     """The role of one call: a clamp is a ReLU only from 0 up, a matmul is a layer only with a parameter."""
     if entry.name in _CLAMPS:
         low = args[1] if len(args) > 1 else kwargs.get("min")
-        return Role.ACTIVATION if isinstance(low, (int, float)) and low == 0 else Role.PASS
+        indices = any(not tensor.is_floating_point() for tensor in args[:1] if isinstance(tensor, Tensor))
+        relu = isinstance(low, (int, float)) and low == 0 and not indices
+        return Role.ACTIVATION if relu else Role.PASS
     if not parametric and entry.name in _NEED_PARAMETER:
         return Role.PASS if entry.role is Role.NORM else Role.MIX
     return entry.role

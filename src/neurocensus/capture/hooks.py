@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -156,16 +157,8 @@ class _Mode(TorchFunctionMode):
         return result
 
 
-class _Hook:
+class _Hook(partial[None]):
     """A bound hook that a copied or pickled model does not take along."""
-
-    __slots__ = ("_call", "_site")
-
-    def __init__(self, call: Callable[..., None], site: Site) -> None:
-        self._call, self._site = call, site
-
-    def __call__(self, module: nn.Module, *args: Any) -> None:
-        self._call(self._site, module, *args)
 
     def __deepcopy__(self, memo: Any) -> Callable[..., None]:
         return _inert
@@ -182,6 +175,9 @@ def _make_inert() -> Callable[..., None]:
     return _inert
 
 
+_graph_task_id, _is_compiling = torch._C._current_graph_task_id, torch.compiler.is_compiling
+
+
 def _elsewhere() -> bool:
     """Whether this is not the model's own forward: compiling it, or recomputing it in the backward pass."""
-    return torch._C._current_graph_task_id() != -1 or torch.compiler.is_compiling()
+    return _graph_task_id() != -1 or _is_compiling()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -95,61 +98,62 @@ def audit(
     """
     check_folder(out)
     size, means, deviations = parse_size(image_size), parse_numbers("mean", mean), parse_numbers("std", std)
-    from ..data import open_data
-    from ..loading import load_model
-    from ..weights import load_weights
-
     _check_device(device)
-    network = load_model(model)
-    chosen = parse_layers(layers or ["activations"], {name for name, _ in network.named_modules()})
-    for line in load_weights(network, weights) if weights is not None else ():
-        note(line)
-    source = open_data(
-        data,
-        batch_size=batch_size,
-        image_size=size,
-        mean=means,
-        std=deviations,
-        workers=workers,
-        skip_unreadable=skip_unreadable,
-        key=key,
-        raw=raw,
-    )
-    for line in source.notes:
-        note(line)
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for the numbers, whatever the user's code prints
+        from ..auditor import audit as run
+        from ..data import open_data
+        from ..loading import load_model
+        from ..weights import load_weights
+        from .accuracy import Accuracy
 
-    from ..auditor import audit as run
-    from .accuracy import Accuracy
-
-    accuracy = Accuracy(len(source.classes) or None)
-    try:
-        result = run(
-            network,
-            source.batches,
-            layers=chosen,
-            threshold=threshold,
-            histogram=histogram,
-            device=device,
-            max_examples=max_examples,
-            forward=accuracy,
+        network = load_model(model)
+        chosen = parse_layers(layers or ["activations"], {name for name, _ in network.named_modules()})
+        for line in load_weights(network, weights) if weights is not None else ():
+            note(line)
+        source = open_data(
+            data,
+            batch_size=batch_size,
+            image_size=size,
+            mean=means,
+            std=deviations,
+            workers=workers,
+            skip_unreadable=skip_unreadable,
+            key=key,
+            raw=raw,
         )
-    finally:
-        for bad in source.skipped:
-            note(f"skipped {bad}")
-        if source.skipped:
-            note(f"skipped {len(source.skipped)} unreadable images in all")
+        for line in source.notes:
+            note(line)
+        accuracy = Accuracy(len(source.classes) or None)
+        try:
+            result = run(
+                network,
+                source.batches,
+                layers=chosen,
+                threshold=threshold,
+                histogram=histogram,
+                device=device,
+                max_examples=max_examples,
+                forward=_explained(accuracy),
+            )
+        finally:
+            for bad in source.skipped:
+                note(f"skipped {bad}")
+            if source.skipped:
+                note(f"skipped {len(source.skipped)} unreadable images in all")
 
     if accuracy.value is not None:
         result.annotations = {**result.annotations, "accuracy": accuracy.value}
     elif accuracy.reason:
         note(f"no accuracy: {accuracy.reason}")
-    print_table(result, as_json=as_json)
-    if accuracy.value is not None and not as_json:
-        typer.echo(f"accuracy {accuracy.value:.4f}")
-    if out is not None:
-        from ..report import save_all
+    try:
+        if out is not None:
+            from ..report import save_all
 
-        print_paths(save_all(result, out))
+            print_paths(save_all(result, out))
+    finally:  # hours of work are not lost to a full disk
+        print_table(result, as_json=as_json)
+        if accuracy.value is not None and not as_json:
+            typer.echo(f"accuracy {accuracy.value:.4f}")
     if fail_over_nnu is not None and not result.nnu <= fail_over_nnu:  # NaN fails too
         typer.echo(f"failed: NNU {result.nnu:.6g} is over --fail-over-nnu {fail_over_nnu:g}", err=True)
         raise typer.Exit(1)
@@ -207,6 +211,23 @@ def parse_layers(wanted: list[str], modules: set[str]) -> str | list[str] | re.P
     except re.error as error:
         raise ValueError(f"--layers: {text!r} is not a regular expression: {error}") from error
     return re.compile("|".join(f"^{re.escape(text)}$" if text in names else f"(?:{text})" for text in wanted))
+
+
+def _explained(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`forward`, whose errors also say what the model was given: most are about its shape or dtype."""
+
+    def run(model: Any, batch: Any) -> Any:
+        try:
+            return forward(model, batch)
+        except RuntimeError as error:
+            first = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+            shape = f" of shape {tuple(first.shape)}, {first.dtype}" if hasattr(first, "shape") else ""
+            raise RuntimeError(
+                f"the model failed on a batch{shape}: {error}\nDoes the data have the shape and type that the "
+                "model takes? See --image-size for images, --key and --raw for arrays"
+            ) from error
+
+    return run
 
 
 def _check_device(device: str) -> None:

@@ -9,6 +9,8 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
+from .. import text
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -25,12 +27,12 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             warnings.showwarning = _warn
             try:
                 return command(*args, **kwargs)
-            except (typer.Exit, typer.Abort):
+            except (typer.Exit, typer.Abort, BrokenPipeError):  # the last: `neurocensus ... | head`
                 raise
             except Exception as error:
                 if show_tracebacks:
                     raise
-                typer.echo(f"error: {_message(error)}", err=True)
+                _say(f"error: {_message(error)}")
                 raise typer.Exit(2) from None
 
     return wrapper
@@ -38,16 +40,21 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
 
 def note(message: str) -> None:
     """A remark on stderr, where it does not mix with what a program reads from stdout."""
-    typer.echo(f"note: {message}", err=True)
+    _say(f"note: {message}")
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    _say(f"warning: {message}")
+
+
+def _say(message: str) -> None:
+    """To stderr, line by line, with control characters spelled out: file names may hold terminal escapes."""
+    typer.echo("\n".join(map(text.printable, message.splitlines())), err=True)
 
 
 def _message(error: Exception) -> str:
     """The error's words, if they are ours; of any other also its type, which its words rely on."""
-    ours = isinstance(error, (ValueError, TypeError, FileNotFoundError, ImportError)) or error.__cause__
+    ours = isinstance(error, (ValueError, TypeError, OSError, ImportError)) or error.__cause__
     if ours and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}\n(neurocensus --debug ... shows where)"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from .. import tables, text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,20 +36,23 @@ def check_folder(out: Path | None) -> None:
 def print_table(subject: Audit | Comparison, *, as_json: bool) -> None:
     """Print an audit or a comparison: its table, or everything as JSON."""
     if as_json:
-        typer.echo(json.dumps(subject.to_dict(), indent=2, allow_nan=False))
+        typer.echo(tables.json_text(subject.to_dict()), nl=False)
         return
     console().print(subject.table())
 
 
 def console() -> Console:
-    """Stdout for rich. A file or a pipe has no width: tables there are not squeezed into 80 columns."""
+    """Stdout for rich. A file or a pipe has no width, so tables there get room.
+
+    A terminal too narrow for a table wraps its lines; rich would cut the numbers.
+    """
     from rich.console import Console
 
     terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=140)
+    return Console(width=max(terminal.width, 80)) if terminal.is_terminal else Console(width=140)
 
 
 def print_paths(paths: Iterable[Path]) -> None:
     """Say what was written."""
     for path in paths:
-        typer.echo(f"wrote {path}", err=True)
+        typer.echo(f"wrote {text.printable(str(path))}", err=True)

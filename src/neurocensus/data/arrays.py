@@ -52,6 +52,8 @@ class ArrayBatches:
             raise ValueError(f"x: expected real numbers, got {x.dtype}")
         if y is not None and (y.ndim == 0 or len(y) != len(x)):
             raise ValueError(f"y: expected {len(x)} labels, one for each of x, got shape {y.shape}")
+        if y is not None and y.dtype.kind not in "biuf":
+            raise ValueError(f"y: expected a number for each of x, got {y.dtype}; number the classes from 0")
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         self.x, self.y, self.batch_size = x, y, batch_size

@@ -57,6 +57,7 @@ class ImageFolder:
         self.root = Path(root)
         self.image_size = image_size
         self._mean, self._std = per_channel("mean", mean), per_channel("std", std)
+        normalise(np.zeros((3, 1, 1), np.float32), self._mean, self._std, axis=0)  # do they fit?
         self.paths, self.labels, self.classes, self.ignored = _scan(self.root)
         if image_size is None:
             _check_one_size(self.paths)

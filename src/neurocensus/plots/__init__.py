@@ -1,7 +1,8 @@
 """Pictures of a census, as matplotlib figures.
 
 Every function returns a `matplotlib.figure.Figure` that belongs to nobody: pyplot's global state is
-neither read nor changed, nothing is shown, and ``figure.savefig(path)`` writes it. Names are drawn as
+neither read nor changed, nothing is shown, and ``figure.savefig(path)`` writes it; a notebook shows it after
+``%matplotlib inline``. Names are drawn as
 they are; no ``$`` in them starts a formula.
 """
 
