@@ -30,6 +30,8 @@ class Net(torch.nn.Module):
     def small(): return torch.nn.Linear(WIDTH, 1)
 def build(): return torch.nn.Linear(WIDTH, 2)
 def broken(): raise KeyError("conv9")
+def a_class(): return torch.nn.Linear
+def stops(): raise SystemExit(3)
 def nothing(): torch.nn.Linear(1, 1)
 def text(): return "net"
 def needs(width): return torch.nn.Linear(width, 1)
@@ -82,10 +84,12 @@ def test_a_file_named_like_a_module_does_not_replace_it(tmp_path: Path) -> None:
         ("{folder}/none.py:build", FileNotFoundError, ["no such file", "none.py"]),
         ("no_such_package.inner:build", FileNotFoundError, ["no module 'no_such_package'"]),
         ("torch.nn.none:build", FileNotFoundError, ["no module 'torch.nn.none'"]),
-        ("{file}:bild", ValueError, ["no 'bild'", "it has: Net, broken, build, needs, nothing, text"]),
+        ("{file}:bild", ValueError, ["no 'bild'", "it has: Net, a_class, broken, build, needs, nothing, stops, text"]),
         ("{file}:broken", RuntimeError, ["KeyError: 'conv9'", "my model.py, line 8"]),
         ("{file}:needs", TypeError, ["without arguments", "width"]),
         ("{file}:nothing", TypeError, ["torch.nn.Module", "got None", "return"]),
+        ("{file}:a_class", TypeError, ["got the class Linear, not an instance"]),
+        ("{file}:stops", RuntimeError, ["SystemExit: 3"]),
         ("{file}:text", TypeError, ["torch.nn.Module", "got str"]),
     ],
 )

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
 import math
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from neurocensus.compare import compare
 from neurocensus.result import Audit, LayerAudit, merge
 from neurocensus.state import UnitState
 
@@ -120,6 +124,15 @@ class TestArguments:
     def test_annotations_are_plain(self, annotations: dict[Any, Any], error: type[Exception]) -> None:
         with pytest.raises(error, match="annotations"):
             audit_of({}, annotations=annotations)
+
+    def test_annotations_are_checked_when_set(self) -> None:
+        audit = audit_of({})
+        audit.annotations = {"accuracy": 0.5}
+        assert audit.annotations == {"accuracy": 0.5}
+        for wrong in (np.float32(0.5), math.inf, 10**400):
+            with pytest.raises((TypeError, ValueError), match="'accuracy'"):
+                audit.annotations = {"accuracy": wrong}
+        assert audit.annotations == {"accuracy": 0.5}
 
     def test_versions_are_recorded(self) -> None:
         assert {"neurocensus", "python", "numpy"} <= audit_of({}).versions.keys()
@@ -363,6 +376,24 @@ def test_reading_results_needs_neither_torch_nor_matplotlib() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_results_can_be_copied_and_pickled(copied: Callable[[Any], Any]) -> None:
+    """Worker processes send them back."""
+    audit = audit_of(relu_arrays(2), annotations={"accuracy": 0.5})
+    again, comparison = copied(audit), copied(compare({"a": audit}))
+    assert again.to_dict() == audit.to_dict()
+    assert comparison.to_dict() == compare({"a": audit}).to_dict()
+    assert copied(audit.range()) == audit.range()
+
+
+def test_reprs_fit_a_notebook() -> None:
+    audit = audit_of(relu_arrays(3))
+    shown = [repr(thing) for thing in (audit, audit.spectrum(), compare({"a": audit}))]
+    assert all("\n" not in line and len(line) < 160 for line in shown)
+    assert "100 bins" in shown[1]
+    assert shown[2] == "<Comparison of 1 model: 'a'>"
 
 
 def test_a_layer_audit_is_frozen() -> None:

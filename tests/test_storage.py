@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+import safetensors.torch
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -90,6 +93,10 @@ class TestRoundTrip:
         golden_audit().save(tmp_path / "a.safetensors")
         tensors = safetensors.numpy.load_file(tmp_path / "a.safetensors")
         np.testing.assert_array_equal(tensors["layers.0.max"], [0, 3, 0.5, -np.inf])
+
+    def test_the_same_audit_gives_the_same_bytes(self) -> None:
+        """The library alone writes metadata in a random order."""
+        assert len({storage.dump(golden_audit()) for _ in range(8)}) == 1
 
     def test_strings_are_paths_too(self, tmp_path: Path) -> None:
         golden_audit().save(str(tmp_path / "a"))
@@ -230,6 +237,14 @@ class TestDamage:
         with pytest.raises(ValueError, match=r"audit\.safetensors: .*" + message):
             load(saved)
 
+    def test_values_without_examples(self, saved: Path) -> None:
+        with safetensors.safe_open(saved, framework="numpy") as file:
+            layers = json.loads(file.metadata()["audit"])["layers"]
+        layers[0]["state"]["examples"] = 0
+        rewrite(saved, {"layers.0.active_examples": np.zeros(4, np.int64)}, {"layers": layers})
+        with pytest.raises(ValueError, match=r"layers\.0\.examples: expected numbers that data can give"):
+            load(saved)
+
     def test_wrong_histogram(self, saved: Path) -> None:
         histogram = golden_audit().layers["features.0"].state.histogram
         assert histogram is not None
@@ -250,12 +265,24 @@ class TestDamage:
             ({"layers": [{"name": "x"}]}, r"layers\.0\.kind: expected str, found none"),
             ({"layers": []}, "expected tensors of 0 layers, got others too"),
             ({"threshold": 0.5}, "threshold"),
+            ({"threshold": 10**400}, r"audit\.threshold: expected float, got int"),
+            ({"threshold": math.nan}, "threshold"),
+            ({"never_fired": [1]}, r"audit\.never_fired: expected text only"),
+            ({"expected": [{}]}, r"audit\.expected: expected text only"),
+            ({"versions": {"torch": None}}, r"audit\.versions: expected text only"),
+            ({"annotations": {"accuracy": 10**400}}, r"annotations\['accuracy'\]: expected a finite number"),
             ({"annotations": {"a": [1]}}, r"annotations\['a'\]"),
         ],
     )
     def test_impossible_metadata(self, saved: Path, body: dict[str, Any], message: str) -> None:
         rewrite(saved, body=body)
         with pytest.raises(ValueError, match=message):
+            load(saved)
+
+    def test_a_tensor_of_a_type_that_numpy_lacks(self, saved: Path) -> None:
+        metadata = {"format": storage.FORMAT, "format_version": "1", "audit": "{}"}
+        safetensors.torch.save_file({"layers.0.max": torch.zeros(2, dtype=torch.bfloat16)}, saved, metadata)
+        with pytest.raises(ValueError, match=r"audit\.safetensors: expected a complete .* 'bfloat16'"):
             load(saved)
 
     def test_two_layers_of_one_name(self, saved: Path) -> None:
@@ -287,12 +314,12 @@ class TestAtomic:
     ) -> None:
         before = saved.read_bytes()
 
-        def full(tensors: object, path: Path, metadata: object) -> None:
-            path.write_bytes(b"half")
+        def full(path: Path, content: bytes) -> None:
+            path.write_text("half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(safetensors.numpy, "save_file", full)
-        with pytest.raises(OSError, match="No space left"):
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*audit\.safetensors'"):
             audit_of(relu_arrays(1)).save(saved)
         assert saved.read_bytes() == before
         assert os.listdir(saved.parent) == [saved.name]

@@ -50,7 +50,8 @@ void update(Words words, std::int64_t units, bool histogram, std::uintptr_t data
         view.position_stride[view.position_axes++] = strides[axis];
         view.positions *= shape[axis];
     }
-    const nc::Mask keep{reinterpret_cast<const std::uint8_t*>(mask), mask_example_stride, mask_position_stride};
+    const nc::Mask keep{reinterpret_cast<const std::uint8_t*>(mask), mask_example_stride,
+                        mask_position_stride};
     const py::gil_scoped_release release;
     nc::update(state, view, keep, {first_example, threshold, threads});
 }
@@ -68,19 +69,20 @@ void register_census(py::module_& module) {
     module.attr("HISTOGRAM_SIZE") = nc::kHistogramSize;
     module.attr("MAX_POSITION_AXES") = nc::kMaxPositionAxes;
     module.attr("DTYPES") = std::vector<std::string>{"float32", "float64", "float16", "bfloat16"};
-    module.attr("FIELDS") = std::vector<std::string>{"nonzero", "active_examples", "max", "min", "argmax",
-                                                     "mean", "m2", "mean_abs", "nan", "inf"};
+    module.attr("FIELDS") = std::vector<std::string>{
+        "nonzero", "active_examples", "max", "min", "argmax", "mean", "m2", "mean_abs", "nan", "inf"};
     module.def("state_words", &nc::state_words, py::arg("units"), py::arg("histogram"),
                "Length in int64 words of the state of that many units.");
     module.def("reset", &reset, py::arg("words").noconvert(), py::arg("units"), py::arg("histogram"),
                "Write the empty state.");
-    module.def("update", &update, py::arg("words").noconvert(), py::arg("units"), py::arg("histogram"),
-               py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("strides"), py::arg("mask"),
-               py::arg("mask_example_stride"), py::arg("mask_position_stride"), py::arg("first_example"),
-               py::arg("threshold"), py::arg("threads"),
-               "Fold the values at address `data` into the state. dtype indexes DTYPES; shape and strides (in\n"
-               "elements) are of (example, unit, positions...); mask is the address of bytes over (example,\n"
-               "position), or 0. Drops the GIL.");
+    module.def(
+        "update", &update, py::arg("words").noconvert(), py::arg("units"), py::arg("histogram"),
+        py::arg("data"), py::arg("dtype"), py::arg("shape"), py::arg("strides"), py::arg("mask"),
+        py::arg("mask_example_stride"), py::arg("mask_position_stride"), py::arg("first_example"),
+        py::arg("threshold"), py::arg("threads"),
+        "Fold the values at address `data` into the state. dtype indexes DTYPES; shape and strides (in\n"
+        "elements) are of (example, unit, positions...); mask is the address of bytes over (example,\n"
+        "position), or 0. Drops the GIL.");
     module.def("merge", &merge, py::arg("into").noconvert(), py::arg("other").noconvert(), py::arg("units"),
                py::arg("histogram"), "Fold the state `other` into the state `into`.");
     module.def("plain_max", &plain_max, py::arg("data"), py::arg("count"), py::arg("threads"),

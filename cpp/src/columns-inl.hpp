@@ -39,7 +39,7 @@ struct ColumnTile {
 template <class C>
 struct Panel {
     using Bits = typename Simd<C>::Bits;
-    alignas(64) C record[kPanel<C>];  // the unit's maximum so far, over all tiles
+    alignas(64) C record[kPanel<C>];           // the unit's maximum so far, over all tiles
     alignas(64) Bits record_group[kPanel<C>];  // first row of the group that raised it last, or -1
     alignas(64) C min[kPanel<C>], sum_abs[kPanel<C>];
     alignas(64) C shift[kPanel<C>], residual[kPanel<C>], square[kPanel<C>];
@@ -132,8 +132,7 @@ class ColumnScan {
    private:
     void add_rows(std::int64_t example, std::int64_t position, std::int64_t count, std::int64_t offset) {
         const View& view = job_.view;
-        const std::int64_t stride =
-            view.position_axes > 0 ? view.position_stride[view.position_axes - 1] : 0;
+        const std::int64_t stride = view.position_axes > 0 ? view.position_stride[view.position_axes - 1] : 0;
         for (std::int64_t i = 0; i < count; ++i) {
             if (!keeps(job_.mask, example, position + i)) continue;
             tile_.offset[tile_.rows] = offset + i * stride;
@@ -226,14 +225,12 @@ class ColumnScan {
     }
 
     const Stored* row_address(std::int64_t unit, int row) const {
-        return static_cast<const Stored*>(job_.view.data) + tile_.offset[row] +
-               unit * job_.view.unit_stride;
+        return static_cast<const Stored*>(job_.view.data) + tile_.offset[row] + unit * job_.view.unit_stride;
     }
 
     // Points x at rows in the compute type: in place where they lie so, else in scratch.
     void rows_at(std::int64_t unit, int width, int row, int count, const C** x) {
-        const Stored* base =
-            static_cast<const Stored*>(job_.view.data) + unit * job_.view.unit_stride;
+        const Stored* base = static_cast<const Stored*>(job_.view.data) + unit * job_.view.unit_stride;
         if constexpr (kStoredAsComputed<D>) {
             if (job_.view.unit_stride == 1 && width >= kLanes<C>) {
                 for (int r = 0; r < count; ++r) x[r] = base + tile_.offset[row + r];
@@ -327,8 +324,8 @@ class ColumnScan {
         const Stored* x = row_address(unit, 0) - tile_.offset[0];
         const C record = panel_.record[lane];
         const int begin = panel_.record_group[lane];
-        const int end = static_cast<int>(least(begin + (is_narrow(width) ? kNarrowGroupRows : kGroupRows),
-                                               tile_.rows));
+        const int end =
+            static_cast<int>(least(begin + (is_narrow(width) ? kNarrowGroupRows : kGroupRows), tile_.rows));
         int found = begin;
         for (int row = end - 1; row >= begin; --row)
             found = Source<D>::widen(x[tile_.offset[row]]) == record ? row : found;
@@ -361,12 +358,11 @@ class ColumnScan {
             const V delta = widen_lanes(panel_.shift + lane) + offset - old_mean;
             store<double>(min, tile_min < old_min ? tile_min : old_min);
             store<double>(mean, old_mean + delta * share);
-            store<double>(m2, load<double>(m2) + (square < zero ? zero : square) +
-                                  delta * delta * (finite * share));
+            store<double>(
+                m2, load<double>(m2) + (square < zero ? zero : square) + delta * delta * (finite * share));
             store<double>(mean_abs, old_abs + (widen_lanes(panel_.sum_abs + lane) / n - old_abs) * share);
-            store_bits<double>(nonzero,
-                               load_bits<double>(nonzero) +
-                                   __builtin_convertvector(load_lanes(panel_.nonzero + lane), I));
+            store_bits<double>(nonzero, load_bits<double>(nonzero) +
+                                            __builtin_convertvector(load_lanes(panel_.nonzero + lane), I));
         }
         for (; lane < width; ++lane) fold_lane(unit + lane, lane);
     }

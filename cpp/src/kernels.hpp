@@ -12,19 +12,19 @@ namespace neurocensus {
 struct Job {
     View view;
     Mask mask;
-    std::int64_t* words;          // state of view.units units (state.hpp)
-    std::int64_t* histogram;      // int64 counters of this thread, or null
-    std::uint8_t* active;         // scratch: view.units zero bytes, left zero
-    std::int64_t values_before;   // values per unit that the state holds already
+    std::int64_t* words;         // state of view.units units (state.hpp)
+    std::int64_t* histogram;     // int64 counters of this thread, or null
+    std::uint8_t* active;        // scratch: view.units zero bytes, left zero
+    std::int64_t values_before;  // values per unit that the state holds already
     std::int64_t example_begin, example_end;
     std::int64_t unit_begin, unit_end;
-    std::int64_t first_example;   // index of the view's example 0
+    std::int64_t first_example;  // index of the view's example 0
     double threshold;
 };
 
 struct Kernels {
     const char* name;
-    int lanes;                     // float32 values per vector
+    int lanes;                         // float32 values per vector
     void (*scan_rows)(const Job&);     // units apart, positions side by side: NCHW
     void (*scan_columns)(const Job&);  // units side by side, and every other stride
     float (*plain_max)(const float* data, std::int64_t count);

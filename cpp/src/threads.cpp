@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -11,57 +12,67 @@
 namespace neurocensus {
 namespace {
 
+// The tasks of one call. A helper that wakes late finds none left and never looks at `task`, which may be
+// gone: the caller waits for tasks, not for helpers, who may wait long for a CPU that others keep busy.
+struct Round {
+    const std::function<void(std::int64_t)>* task;
+    std::int64_t tasks;
+    std::atomic<std::int64_t> next{0};
+    std::atomic<std::int64_t> done{0};
+
+    // Returns whether this thread finished the last task.
+    bool take_tasks() {
+        bool last = false;
+        for (std::int64_t i; (i = next.fetch_add(1)) < tasks;) {
+            (*task)(i);
+            last = done.fetch_add(1) + 1 == tasks;
+        }
+        return last;
+    }
+};
+
 // Lives as long as the process: never destroyed, so its threads sleep until the end.
 class Pool {
    public:
     void run(std::int64_t tasks, int helpers, const std::function<void(std::int64_t)>& task) {
+        const auto round = std::make_shared<Round>();
+        round->task = &task;
+        round->tasks = tasks;
         {
             std::lock_guard lock(mutex_);
             while (static_cast<int>(workers_.size()) < helpers) {
                 const int index = static_cast<int>(workers_.size());
-                // Started before the round is announced, so that it does not take part in an older one.
-                workers_.emplace_back([this, index, round = round_] { work(index, round); });
+                workers_.emplace_back([this, index] { work(index); });
             }
-            task_ = &task;
-            tasks_ = tasks;
-            next_.store(0, std::memory_order_relaxed);
+            round_ = round;
             helpers_ = helpers;
-            busy_ = helpers;
-            ++round_;
         }
         wake_.notify_all();
-        take_tasks();
+        round->take_tasks();
         std::unique_lock lock(mutex_);
-        done_.wait(lock, [this] { return busy_ == 0; });
-        task_ = nullptr;
+        done_.wait(lock, [&] { return round->done.load() == tasks; });
+        round_ = nullptr;
     }
 
    private:
-    void take_tasks() {
-        for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) (*task_)(i);
-    }
-
-    void work(int index, std::uint64_t seen) {
+    void work(int index) {
+        std::shared_ptr<Round> last;
         std::unique_lock lock(mutex_);
         while (true) {
-            wake_.wait(lock, [&] { return round_ != seen; });
-            seen = round_;
-            if (index >= helpers_) continue;
+            wake_.wait(lock, [&] { return round_ != nullptr && round_ != last && index < helpers_; });
+            last = round_;
             lock.unlock();
-            take_tasks();
+            const bool finished = last->take_tasks();
             lock.lock();
-            if (--busy_ == 0) done_.notify_one();
+            if (finished) done_.notify_one();
         }
     }
 
     std::mutex mutex_;
     std::condition_variable wake_, done_;
     std::vector<std::thread> workers_;
-    const std::function<void(std::int64_t)>* task_ = nullptr;
-    std::int64_t tasks_ = 0;
-    std::atomic<std::int64_t> next_{0};
-    int helpers_ = 0, busy_ = 0;
-    std::uint64_t round_ = 0;
+    std::shared_ptr<Round> round_;
+    int helpers_ = 0;
 };
 
 struct PoolOfProcess {

@@ -10,9 +10,10 @@
 namespace neurocensus {
 namespace {
 
-constexpr std::int64_t kSerialBelow = 1 << 16;  // values; waking a thread costs about as much
-constexpr std::int64_t kRowsFrom = 16;          // positions: below, lanes hold units and not positions
-constexpr std::int64_t kTasksPerThread = 4;     // so that a thread that was held up gets fewer
+constexpr std::int64_t kSerialBelow = 1 << 18;   // values; waking a thread costs about as much
+constexpr std::int64_t kRowsFrom = 16;           // positions: below, lanes hold units and not positions
+constexpr std::int64_t kLeastRowsPerPart = 256;  // values per unit: merging a part costs as much as some
+constexpr std::int64_t kTasksPerThread = 4;      // so that a thread that was held up gets fewer
 
 struct Kept {
     std::int64_t examples = 0;  // with at least one value
@@ -80,8 +81,10 @@ class Call {
         const std::int64_t threads = total < kSerialBelow ? 1 : options_.threads;
         // A slice of units narrower than this shares cache lines, or a block of columns, with the next.
         const std::int64_t narrowest = rows_ ? 1 : view_.unit_stride == 1 ? 256 : 64;
-        if (threads > 1 && view_.units < threads * narrowest * kTasksPerThread && view_.examples >= threads) {
-            by_examples(threads);
+        const std::int64_t worth = view_.examples * view_.positions / kLeastRowsPerPart;
+        if (threads > 1 && view_.units < threads * narrowest * kTasksPerThread &&
+            std::min(view_.examples, worth) >= threads) {
+            by_examples(threads, worth);
         } else {
             by_units(threads, rows_ ? 1 : view_.units >= 1024 * threads ? 512 : 64);
         }
@@ -121,8 +124,8 @@ class Call {
                  options_.first_example + view_.examples);
     }
 
-    void by_examples(std::int64_t threads) {
-        const std::int64_t tasks = std::min(view_.examples, threads * kTasksPerThread);
+    void by_examples(std::int64_t threads, std::int64_t worth) {
+        const std::int64_t tasks = std::min({view_.examples, threads * kTasksPerThread, worth});
         const std::int64_t words = state_words(view_.units, state_.has_histogram);
         const std::unique_ptr<std::int64_t[]> parts(new std::int64_t[words * tasks]);
         std::vector<std::uint8_t> active(view_.units * tasks);

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
+class Buffer(NamedTuple):
     """Memory on the host. ``strides`` are in elements; ``owner`` keeps the memory alive."""
 
     address: int
@@ -61,25 +60,30 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Buffer:
 
 
 def _from_torch(tensor: Any, name: str) -> Buffer:
-    import torch
-
-    tensor = tensor.detach()
+    torch = sys.modules["torch"]
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         kind = "quantized" if tensor.is_quantized else "nested" if tensor.is_nested else tensor.layout
         raise TypeError(
             f"{name}: expected a dense tensor, got a {kind} one; use .to_dense() or .dequantize()"
         )
-    if tensor.device.type == "meta":
-        raise TypeError(f"{name}: expected values, got a tensor on the meta device, which has none")
-    if tensor.device.type != "cpu":
+    if not tensor.is_cpu:
+        if tensor.is_meta:
+            raise TypeError(f"{name}: expected values, got a tensor on the meta device, which has none")
         warnings.warn(
             f"{name}: a tensor on {tensor.device} is copied to the host; this version reads host memory only",
             stacklevel=4,
         )
-        tensor = tensor.cpu()
-    tensor = tensor.resolve_neg() if tensor.is_neg() else tensor
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    return Buffer(tensor.data_ptr(), dtype, tuple(tensor.shape), tensor.stride(), tensor)
+        tensor = tensor.detach().cpu()
+    if tensor.is_neg():
+        tensor = tensor.detach().resolve_neg()
+    return Buffer(
+        tensor.data_ptr(), _dtype_name(tensor.dtype), tuple(tensor.shape), tensor.stride(), tensor
+    )
+
+
+@cache
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _from_dlpack(array: Any, name: str) -> Buffer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -92,15 +93,8 @@ class UnitState:
                 f"array: expected {', '.join(FLOATS[:-1])} or {FLOATS[-1]} activations, got {chunk.dtype}; "
                 "convert them first, or leave this layer out"
             )
-        example, unit = self._axes(chunk.shape, example_axis, unit_axis)
-        positions = [axis for axis in range(len(chunk.shape)) if axis not in (example, unit)]
-        if len(positions) > core.MAX_POSITION_AXES:
-            raise ValueError(
-                f"array: expected at most {core.MAX_POSITION_AXES} position axes, got {len(positions)}; "
-                "join some with reshape"
-            )
-        order = [example, unit, *positions]
-        shape = [chunk.shape[axis] for axis in order]
+        view = self._view(chunk.shape, example_axis, unit_axis)
+        shape = view(chunk.shape)
         keep = self._mask(mask, shape)
         first = self.next_example if first_example is None else operator.index(first_example)
         if first < 0:
@@ -112,7 +106,7 @@ class UnitState:
             chunk.address,
             FLOATS.index(chunk.dtype),
             shape,
-            [chunk.strides[axis] for axis in order],
+            view(chunk.strides),
             keep.address if keep else 0,
             keep.strides[0] if keep else 0,
             keep.strides[1] if keep else 0,
@@ -122,28 +116,16 @@ class UnitState:
         )
         return self
 
-    def _axes(self, shape: tuple[int, ...], example_axis: int, unit_axis: int) -> tuple[int, int]:
-        axes = []
-        for name, value in (("example_axis", example_axis), ("unit_axis", unit_axis)):
-            axis = operator.index(value)
-            if not -len(shape) <= axis < len(shape):
-                raise ValueError(
-                    f"{name}: expected an axis of an array of shape {shape}, got {axis}; "
-                    "an array needs at least an example and a unit axis"
-                )
-            axes.append(axis % len(shape))
-        example, unit = axes
-        if example == unit:
+    def _view(self, shape: tuple[int, ...], example_axis: int, unit_axis: int) -> _Reorder:
+        view = _reorder(len(shape), operator.index(example_axis), operator.index(unit_axis))
+        if view is None:
+            raise _bad_axes(shape, example_axis, unit_axis)
+        if shape[unit_axis] != self._units:
             raise ValueError(
-                f"unit_axis: expected another axis than example_axis, got {unit_axis} and {example_axis} "
-                f"for an array of shape {shape}"
-            )
-        if shape[unit] != self._units:
-            raise ValueError(
-                f"array: expected {self._units} units on axis {unit_axis}, got {shape[unit]} "
+                f"array: expected {self._units} units on axis {unit_axis}, got {shape[unit_axis]} "
                 f"(shape {shape}); a state counts one layer of fixed width"
             )
-        return example, unit
+        return view
 
     @staticmethod
     def _mask(mask: Any, shape: Sequence[int]) -> Buffer | None:
@@ -361,3 +343,36 @@ class UnitState:
             f"UnitState(units={self.units}, dead={int(self.dead.sum())}, examples={self.examples}, "
             f"values={self.values})"
         )
+
+
+_Reorder = Callable[[tuple[int, ...]], tuple[int, ...]]
+
+
+@lru_cache
+def _reorder(rank: int, example_axis: int, unit_axis: int) -> _Reorder | None:
+    """From sizes or strides in the array's order to (example, unit, *positions); None for bad axes."""
+    if not (-rank <= example_axis < rank and -rank <= unit_axis < rank):
+        return None
+    example, unit = example_axis % rank, unit_axis % rank
+    positions = [axis for axis in range(rank) if axis not in (example, unit)]
+    if example == unit or len(positions) > core.MAX_POSITION_AXES:
+        return None
+    return operator.itemgetter(example, unit, *positions)
+
+
+def _bad_axes(shape: tuple[int, ...], example_axis: int, unit_axis: int) -> ValueError:
+    for name, axis in (("example_axis", example_axis), ("unit_axis", unit_axis)):
+        if not -len(shape) <= axis < len(shape):
+            return ValueError(
+                f"{name}: expected an axis of an array of shape {shape}, got {axis}; "
+                "an array needs at least an example and a unit axis"
+            )
+    if example_axis % len(shape) == unit_axis % len(shape):
+        return ValueError(
+            f"unit_axis: expected another axis than example_axis, got {unit_axis} and {example_axis} "
+            f"for an array of shape {shape}"
+        )
+    return ValueError(
+        f"array: expected at most {core.MAX_POSITION_AXES} position axes, got {len(shape) - 2}; "
+        "join some with reshape"
+    )

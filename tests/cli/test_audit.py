@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -154,6 +155,80 @@ def test_errors_are_one_message_and_leave_nothing(
     assert re.search(message, result.stderr.replace("│", ""))
     assert result.stdout == ""
     assert {path for path in here.iterdir() if path.name != "__pycache__"} == before
+
+
+def test_a_failed_audit_leaves_the_old_results(run: Run, here: Path) -> None:
+    assert run("audit", NET, "--data", "x.npz", "--out", "out").exit_code == 0
+    before = {path.name: path.read_bytes() for path in (here / "out").iterdir()}
+    failed = run("audit", "a net.py:raises", "--data", "x.npz", "--batch-size", "2", "--out", "out")
+    assert failed.exit_code == 2
+    assert {path.name: path.read_bytes() for path in (here / "out").iterdir()} == before
+
+
+def test_numbers_are_printed_though_they_cannot_be_saved(run: Run, here: Path) -> None:
+    (here / "out" / "dead.png").mkdir(parents=True)
+    result = run("audit", NET, "--data", "x.npz", "--out", "out")
+    assert result.exit_code == 2
+    assert "dead.png: expected the path of a file" in result.stderr
+    assert "2 of 4 units dead" in result.stdout
+
+
+def test_data_that_do_not_fit_the_model_show_their_shape(run: Run, here: Path) -> None:
+    np.save(here / "wide.npy", np.ones((4, 7), np.float32))
+    failed = run("audit", NET, "--data", "wide.npy")
+    assert failed.exit_code == 2
+    assert "error: the model failed on a batch of shape (4, 7), torch.float32: mat1" in failed.stderr
+
+
+def test_stdout_is_for_numbers_whatever_the_model_prints(run: Run, here: Path) -> None:
+    (here / "loud.py").write_text(
+        "from torch import nn\nclass Loud(nn.ReLU):\n"
+        "    def __init__(self): super().__init__(); print('built')\n"
+        "    def forward(self, x): print('run'); return super().forward(x)\n"
+    )
+    result = run("audit", "loud.py:Loud", "--data", "x.npz", "--json")
+    assert json.loads(result.stdout)["units"] == 3
+    assert "built\nrun\n" in result.stderr
+
+
+def test_names_are_shown_literally_and_terminal_escapes_spelled_out(run: Run, here: Path) -> None:
+    (here / "images").mkdir()
+    for name in ("\x1b[31m.jpg", "[bold]b[].jpg", "<img src=x onerror=alert(1)>.jpg"):
+        (here / "images" / name).write_bytes(b"")
+    result = run("audit", "a net.py:conv", "--data", "images")
+    assert "\x1b" not in result.stderr
+    for name in ("\\x1b[31m.jpg", "[bold]b[].jpg", "<img src=x onerror=alert(1)>.jpg"):
+        assert f"images/{name}: " in result.stderr
+
+
+def test_ctrl_c_ends_quietly_and_leaves_nothing(here: Path) -> None:
+    (here / "slow.py").write_text(
+        "import sys, time, torch\n"
+        "def batches():\n"
+        "    print('started', file=sys.stderr, flush=True)\n"
+        "    while True: time.sleep(0.01); yield torch.ones(2, 3)\n"
+    )
+    words = [sys.executable, "-m", "neurocensus", "audit", NET, "--data", "slow.py:batches", "--out", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(neurocensus.__file__).parents[1])}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as job:
+        assert job.stderr is not None
+        assert job.stderr.readline() == "started\n"
+        job.send_signal(signal.SIGINT)
+        stdout, stderr = job.communicate(timeout=60)
+    assert (job.returncode, stdout, stderr) == (130, "", "")
+    assert not (here / "out").exists()
+
+
+def test_a_terminal_without_unicode(here: Path) -> None:
+    """Tables fall back to ASCII; names keep what can be shown."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(neurocensus.__file__).parents[1])}
+    result = subprocess.run(
+        [sys.executable, "-m", "neurocensus", "audit", NET, "--data", "x.npz", "--out", "ö u"],
+        capture_output=True, check=False, env={**environment, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert b"2 of 4 units dead" in result.stdout
+    assert b"wrote \\xf6 u" in result.stderr
 
 
 def test_a_folder_that_is_a_file_is_refused_before_the_work(run: Run, here: Path) -> None:

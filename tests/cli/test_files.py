@@ -44,6 +44,12 @@ def test_merged_parts_are_the_whole(run: Run, audits: list[str]) -> None:
         )
 
 
+def test_a_merge_to_a_folder_leaves_what_an_audit_does(run: Run, here: Path, audits: list[str]) -> None:
+    result = run("merge", *audits[:2], "--out", "both")
+    assert result.exit_code == 0, result.output
+    assert {"audit.safetensors", "report.html", "range.png"} <= {p.name for p in (here / "both").iterdir()}
+
+
 def test_a_comparison_by_names_of_ones_own(run: Run, here: Path, audits: list[str]) -> None:
     result = run("compare", *audits[1:], "--name", "pärt", "--name", "<b>whole</b>", "--out", "both")
     assert result.exit_code == 0, result.output

@@ -84,6 +84,7 @@ def test_normalisation_is_per_channel_after_scaling() -> None:
         ({"x": np.ones(3, complex)}, "real numbers, got complex128"),
         ({"x": np.array(["a"])}, "real numbers"),
         ({"x": np.ones((3, 2)), "y": np.ones(2)}, "3 labels"),
+        ({"x": np.ones((3, 2)), "y": np.array(["cat", "dog", "cat"])}, "number the classes from 0"),
         ({"x": np.ones((3, 2)), "batch_size": 0}, "batch_size"),
         ({"x": np.ones((3, 2)), "mean": [1.0, 2.0, 3.0]}, "1 or 2 numbers for 2 channels, got 3"),
         ({"x": np.ones((3, 2)), "std": [0.0]}, "above 0"),

@@ -115,6 +115,12 @@ def test_resizing_gives_height_by_width(tmp_path: Path) -> None:
     assert sample[0][:, 2, 3].tolist() == [1.0, 0.0, 0.0]
 
 
+def test_a_wrong_number_of_means_is_not_the_images_fault(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="^mean: expected 1 or 3 numbers for 3 channels, got 2"):
+        ImageFolder(tmp_path, mean=[0.5, 0.5])
+
+
 def test_images_of_unequal_size_name_two_and_the_option(tmp_path: Path) -> None:
     for index, size in enumerate([(6, 4), (6, 4), (4, 6)]):
         save(tmp_path / f"{index}.png", size=size)

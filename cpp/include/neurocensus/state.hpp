@@ -29,9 +29,7 @@ struct StateView {
     bool has_histogram = false;
 
     std::int64_t& header(Header field) const { return words[static_cast<int>(field)]; }
-    std::int64_t* counts(Field field) const {
-        return words + kHeaderWords + static_cast<int>(field) * units;
-    }
+    std::int64_t* counts(Field field) const { return words + kHeaderWords + static_cast<int>(field) * units; }
     // Real fields live in the same words; double and int64_t are both 8 bytes wide.
     double* reals(Field field) const { return reinterpret_cast<double*>(counts(field)); }
     std::int64_t* histogram() const {
@@ -39,11 +37,10 @@ struct StateView {
     }
 
     Unit load(std::int64_t unit) const {
-        return {counts(Field::nonzero)[unit], counts(Field::active_examples)[unit],
-                reals(Field::max)[unit],      reals(Field::min)[unit],
-                counts(Field::argmax)[unit],  reals(Field::mean)[unit],
-                reals(Field::m2)[unit],       reals(Field::mean_abs)[unit],
-                counts(Field::nan)[unit],     counts(Field::inf)[unit]};
+        return {counts(Field::nonzero)[unit], counts(Field::active_examples)[unit], reals(Field::max)[unit],
+                reals(Field::min)[unit],      counts(Field::argmax)[unit],          reals(Field::mean)[unit],
+                reals(Field::m2)[unit],       reals(Field::mean_abs)[unit],         counts(Field::nan)[unit],
+                counts(Field::inf)[unit]};
     }
     void store(std::int64_t unit, const Unit& value) const {
         counts(Field::nonzero)[unit] = value.nonzero;

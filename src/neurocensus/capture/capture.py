@@ -220,6 +220,8 @@ class Capture:
         if entry.units != "keep":
             self._latest = entry
         inside_layer = frame.site.role is not None
+        if inside_layer and self._flow is None:
+            return
         calls, index, point = None, 0, None
         if not inside_layer and self._functional_point_possible(entry):
             calls = self._calls_of(frame.site, entry.name)
