@@ -245,8 +245,21 @@ def test_the_auditors_own_mask() -> None:
         model(torch.ones(3, 4, 2))
         with pytest.raises(TypeError, match="mask: expected a bool tensor"):
             auditor.mask = [True]  # type: ignore[assignment]
+        with pytest.raises(TypeError, match=r"mask: .* got torch.float32; .* use mask == 0"):
+            auditor.mask = torch.tensor([0.0, -torch.inf, 0.0])  # hides where it is not 0
     layer = auditor.compute().layers["0"]
     assert (layer.state.examples, layer.state.values, layer.masked) == (5, 8 + 12, True)
+
+
+def test_the_mask_warning_names_only_layers_that_were_counted() -> None:
+    model = nn.Sequential(nn.Flatten(0, 1), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    with pytest.warns(UserWarning, match=r"mask does not fit .*: 2 \(8, 2\), 3 \(8, 2\)$"):
+        audit(model, [torch.ones(2, 4, 2)], mask=lambda x: torch.ones(x.shape[:2]) > 0, progress=False)
+
+
+def test_a_mask_of_other_examples() -> None:
+    with pytest.raises(ValueError, match=r"mask: expected one row for each of the 2 examples .*\(3,\)"):
+        audit(mlp(), [torch.ones(2, 3)], mask=lambda _: torch.ones(3) > 0, progress=False)
 
 
 def test_a_mask_key_that_is_not_there() -> None:
@@ -299,6 +312,31 @@ def test_max_examples_cuts_the_last_batch(count: int) -> None:
         result = audit(mlp(), loader, max_examples=count, progress=False)
         assert result.examples == min(count, 9)
         assert {layer.state.examples for layer in result.layers.values()} == {min(count, 9)}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"max_examples": 0}, ValueError, "max_examples: expected at least 1, got 0"),
+        ({"max_examples": 2.5}, TypeError, "max_examples: expected an integer, got float"),
+        ({"mask": torch.ones(2)}, TypeError, "mask: expected a key .* got a tensor of shape"),
+        ({"forward": "model"}, TypeError, "forward: expected a function .* got str"),
+        ({"forward": lambda model, batch: None}, ValueError, "forward: expected it to call the model"),
+        ({"device": "elsewhere"}, ValueError, "device: expected one that is available here, got elsewhere"),
+        ({"device": "cuda:99"}, ValueError, "device: expected one that is available here, got cuda:99"),
+        ({"threads": 0}, ValueError, "^threads: expected at least 1"),
+        ({"unit_axis": "1"}, TypeError, "unit_axis: expected an axis .* got str"),
+        ({"unit_axis": {"1": None}}, TypeError, "unit_axis: expected an axis .* got NoneType"),
+        ({"unit_axis": {"1.0": 1}}, ValueError, "unit_axis: the model has no layer '1.0'.*Valid names"),
+        ({"example_axis": {"4": 0}}, ValueError, "example_axis: the model has no layer '4'"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], error: type[Exception], words: str) -> None:
+    model = mlp()
+    with pytest.raises(error, match=words):
+        audit(model, [torch.zeros(2, 3)], progress=False, **options)
+    assert model.training
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_max_examples_takes_no_batch_too_many() -> None:
@@ -396,8 +434,12 @@ def test_unbatched_input_is_told() -> None:
 # Everything is left as it was found.
 
 
+def _no_hook(*_: Any) -> None:
+    """A hook that a pickle can hold."""
+
+
 class Stateful(nn.Module):
-    """Uses every random state, keeps a cache, counts its calls, and may fail."""
+    """Uses every random state, keeps caches, hooks itself, counts its calls, and may fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -409,10 +451,16 @@ class Stateful(nn.Module):
         self.register_buffer("table", None)
         self.calls = 0
         self.cache: Tensor | None = None
+        self.caches: list[Tensor] = []
+        self.ready = False
         self.failure: BaseException | None = None
 
     def forward(self, x: Tensor) -> Any:
         self.calls += 1
+        if not self.ready:  # a model that puts hooks on itself, once (Transformers does)
+            self.net[0].register_forward_hook(_no_hook)
+            self.ready = True
+        self.caches.append(x)
         self.table = self.cache = torch.randn(2) * random.random() * np.random.rand()  # noqa: NPY002
         if self.failure is not None and self.calls > 1:
             self.net(x)
@@ -423,6 +471,7 @@ class Stateful(nn.Module):
 def snapshot(model: nn.Module) -> Any:
     return (
         [{k: v for k, v in m.__dict__.items() if not k.startswith("_")} for m in model.modules()],
+        [list(m.caches) for m in model.modules() if isinstance(m, Stateful)],
         [m.training for m in model.modules()],
         [(n, p.requires_grad, p.grad, p.detach().clone()) for n, p in model.named_parameters()],
         {n: b.clone() for n, b in model.named_buffers()},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,15 @@ def test_activation_and_pooling_functions(function: Callable[[Tensor], Tensor], 
     assert axes(run(Apply(lambda self, x: function(x)), torch.randn(2, 3, 4, 4))) == {name: 1}
 
 
+def test_clamp_of_indices_is_no_activation() -> None:
+    model = Apply(lambda s, x: s.e(x.long().clamp(min=0)), e=nn.Embedding(4, 2))
+    auditor = Auditor(model)
+    with auditor:
+        model(torch.zeros(3))
+    assert auditor.skipped == {}
+    assert list(auditor.compute().layers) == ["e"]
+
+
 def test_clamp_that_is_not_a_relu_and_softmax_are_no_activations() -> None:
     model = Apply(lambda self, x: self.fc(x).clamp(-1, 1).softmax(1), fc=nn.Linear(3, 2))
     assert axes(run(model, torch.randn(2, 3))) == {"fc": 1}
@@ -145,6 +156,23 @@ def test_a_module_called_again_has_points_of_its_own() -> None:
             clean(x)
     assert_counts(result.layers["relu"], kept[0::2], 1)
     assert_counts(result.layers["relu:2"], kept[1::2], 1)
+
+
+def test_no_output_is_kept_alive() -> None:
+    """Pitfall 4, without help of the garbage collector."""
+    outputs: list[weakref.ref[Tensor]] = []
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    for module in model:
+        module.register_forward_hook(lambda *args: outputs.append(weakref.ref(args[-1])))
+    gc.collect()
+    gc.disable()
+    try:
+        with Auditor(model):
+            for _ in range(3):
+                model(torch.randn(2, 3))
+            assert [output() for output in outputs] == [None] * 9
+    finally:
+        gc.enable()
 
 
 def test_a_layer_is_counted_before_it_is_overwritten() -> None:
@@ -308,6 +336,27 @@ def test_the_unit_rule_is_told_and_can_be_overridden() -> None:
         run(model, x, unit_axis={"1": 3})
 
 
+@pytest.mark.parametrize(
+    "scores",
+    [
+        lambda q, k: q @ k.transpose(-1, -2),
+        lambda q, k: torch.matmul(q, k.mT),
+        lambda q, k: torch.einsum("bhqd,bhkd->bhqk", q, k),
+    ],
+)
+def test_attention_scores_have_a_map_for_each_head(scores: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Capped scores (Gemma 2) have no features left; their last axis is as long as the sequence."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        return torch.relu(torch.tanh(scores(q, k)).softmax(-1) @ v)
+
+    model = Apply(forward, qkv=nn.Linear(8, 24))
+    result = run(model, torch.randn(3, 5, 8), torch.randn(3, 7, 8))
+    assert axes(result) == {"qkv": 2, "tanh": 1, "relu": 3}
+    assert (result.layers["tanh"].units, result.layers["relu"].units) == (2, 4)
+
+
 def test_sequences_that_come_first() -> None:
     """Recurrent modules with batch_first=False have examples on axis 1."""
     model = Apply(
@@ -324,6 +373,11 @@ def test_sequences_that_come_first() -> None:
     result = run(encoder, torch.randn(7, 3, 4), example_axis=1)
     assert {layer.state.examples for layer in result.layers.values()} == {3}
     assert result.examples == 3
+
+    model = Apply(lambda s, x: s.head(s.gru(x)[0][-1]), gru=nn.GRU(4, 5), head=nn.Linear(5, 2))
+    result = run(model, torch.randn(7, 3, 4), example_axis=1)
+    assert [layer.example_axis for layer in result.layers.values()] == [1, 0]
+    assert {layer.state.examples for layer in result.layers.values()} == {3}
 
 
 def test_the_rank_of_a_layer_may_change_but_not_its_units() -> None:
@@ -637,6 +691,27 @@ def test_names_inside_distributed_data_parallel(tmp_path: Path) -> None:
         result = run(model, x)
         assert list(result.layers) == list(audit(model, [x]).layers) == ["1"]
         assert (result.model, result.never_fired) == ("Sequential", ())
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_fully_sharded_models_can_be_audited_and_trained_on(tmp_path: Path) -> None:
+    """Pitfall 8: FSDP swaps the parameters of a module during its forward."""
+    fsdp = pytest.importorskip("torch.distributed.fsdp")
+    if not hasattr(fsdp, "fully_shard") or torch.distributed.is_initialized():
+        pytest.skip("needs fully_shard and torch.distributed of its own")
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (1,))
+        model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+        x = torch.randn(5, 3)
+        hidden = model[:2](x)
+        fsdp.fully_shard(model[0], mesh=mesh)
+        fsdp.fully_shard(model, mesh=mesh)
+        assert_counts(audit(model, [x]).layers["1"], [hidden], 1)
+        model(x).sum().backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
     finally:
         torch.distributed.destroy_process_group()
 

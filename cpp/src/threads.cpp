@@ -9,6 +9,8 @@
 
 #include <unistd.h>
 
+#include "openmp.hpp"
+
 namespace neurocensus {
 namespace {
 
@@ -75,14 +77,20 @@ class Pool {
     int helpers_ = 0;
 };
 
-struct PoolOfProcess {
-    pid_t process = 0;
-    Pool* pool = nullptr;
-};
+const pid_t process_at_load = getpid();
 
 std::mutex& callers() {
     static auto* mutex = new std::mutex;
     return *mutex;
+}
+
+void run_on_team(RunTeam team, std::int64_t tasks, std::int64_t threads,
+                 const std::function<void(std::int64_t)>& task) {
+    Round round;
+    round.task = &task;
+    round.tasks = tasks;
+    const auto work = [](void* data) { static_cast<Round*>(data)->take_tasks(); };
+    team(work, &round, static_cast<unsigned>(threads), 0);  // returns when the whole team is done
 }
 
 }  // namespace
@@ -94,10 +102,22 @@ void run_tasks(std::int64_t tasks, int threads, const std::function<void(std::in
         for (std::int64_t i = 0; i < tasks; ++i) task(i);
         return;
     }
-    // Threads do not survive fork(): a child starts its own, and the parent's pool is left as it is.
-    static PoolOfProcess current;
-    if (current.process != getpid()) current = {getpid(), new Pool};
-    current.pool->run(tasks, static_cast<int>(wanted) - 1, task);
+    // Threads do not survive fork(), torch's neither: a child uses a pool of its own, and one of its own
+    // making, the parent's is left as it is.
+    const bool forked = getpid() != process_at_load;
+    const RunTeam team = forked ? nullptr : team_of_torch();
+    if (team != nullptr) {
+        only_one.unlock();  // each calling thread has a team of its own
+        run_on_team(team, tasks, wanted, task);
+        return;
+    }
+    static Pool* pool = nullptr;
+    static pid_t owner = 0;
+    if (pool == nullptr || owner != getpid()) {
+        pool = new Pool;
+        owner = getpid();
+    }
+    pool->run(tasks, static_cast<int>(wanted) - 1, task);
 }
 
 }  // namespace neurocensus

@@ -1,4 +1,4 @@
-// A pool of threads that sleep between calls.
+// Threads for one call: torch's where it is loaded, else a pool that sleeps between calls.
 #pragma once
 
 #include <cstdint>

@@ -59,7 +59,7 @@ def evaluating(model: nn.Module, device: torch.device | None) -> Iterator[None]:
                 if parameter.grad is not None and gradient is not None:
                     parameter.grad.data = gradient
         for module in filter(is_sharded, modules):
-            module.reshard()  # its parameters are the sharded ones again, as it knows them
+            module.reshard()  # type: ignore[operator] # its parameters: the sharded ones, as it knows them
         for module, had in zip(modules, attributes, strict=True):
             _restore(module.__dict__, had)
         for held, had in contents:

@@ -59,17 +59,29 @@ def shorten(name: str, width: int) -> str:
 def shorten_all(names: Sequence[str], width: int) -> list[str]:
     """Names on one line each, in about `width` characters, and different where the names are.
 
-    What all long dotted paths begin with goes first, then their middles; where that makes two alike, the
-    names are numbered.
+    What all long dotted paths begin with goes first, then their middles. Where that makes two alike, what
+    they all end with goes before the middles; where that does too, the names are numbered.
     """
     lines = [printable(name) for name in names]
     long = [line for line in lines if len(line) > width]
-    prefix = os.path.commonprefix(long) if len(long) > 1 else ""  # noqa: RUF071 - any text, not file paths
-    cut = prefix.rfind(".") + 1
-    short = [shorten(f"…{line[cut:]}" if cut and len(line) > width else line, width) for line in lines]
-    if len(set(short)) < len(set(lines)):
-        return [f"{number} {line}" for number, line in enumerate(short, 1)]
-    return short
+    start = _common(long).rfind(".") + 1
+    end = _common([line[:start:-1] for line in long]).rfind(".") + 1
+    for tail in (0, end):
+        cut = [
+            ("…" if start else "") + line[start : len(line) - tail] + ("…" if tail else "")
+            if len(line) > width
+            else line
+            for line in lines
+        ]
+        short = [shorten(line, width) for line in cut]
+        if len(set(short)) == len(set(lines)):
+            return short
+    return [f"{number} {line}" for number, line in enumerate(short, 1)]
+
+
+def _common(names: Sequence[str]) -> str:
+    """What all of at least two names begin with."""
+    return os.path.commonprefix(names) if len(names) > 1 else ""  # noqa: RUF071 - any text, not file paths
 
 
 def enumerate_names(names: Sequence[str], limit: int = 5) -> str:

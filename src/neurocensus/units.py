@@ -34,7 +34,9 @@ def check_choice(choice: Any, what: str) -> None:
     """Raise TypeError, naming `what`, unless `choice` is None, an axis, or axes by layer name."""
     for axis in choice.values() if isinstance(choice, Mapping) else (choice,):
         if not isinstance(axis, int) and (axis is not None or isinstance(choice, Mapping)):
-            raise TypeError(f"{what}: expected an axis (int) or axes by layer name, got {type(axis).__name__}")
+            raise TypeError(
+                f"{what}: expected an axis (int) or axes by layer name, got {type(axis).__name__}"
+            )
 
 
 def given(unit_axis: int | Mapping[str, int] | None, name: str, rank: int) -> int | None:

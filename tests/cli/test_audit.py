@@ -220,15 +220,21 @@ def test_ctrl_c_ends_quietly_and_leaves_nothing(here: Path) -> None:
 
 
 def test_a_terminal_without_unicode(here: Path) -> None:
-    """Tables fall back to ASCII; names keep what can be shown."""
+    """Tables fall back to ASCII, and characters of names to their numbers."""
+    (here / "names.py").write_text(
+        "from torch import nn\nclass Net(nn.Module):\n"
+        "    def __init__(self): super().__init__(); self.add_module('层', nn.ReLU())\n"
+        "    def forward(self, x): return getattr(self, '层')(x)\n",
+        encoding="utf-8",
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(neurocensus.__file__).parents[1])}
     result = subprocess.run(
-        [sys.executable, "-m", "neurocensus", "audit", NET, "--data", "x.npz", "--out", "ö u"],
+        [sys.executable, "-m", "neurocensus", "audit", "names.py:Net", "--data", "x.npz", "--out", "ö u"],
         capture_output=True, check=False, env={**environment, "PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert b"2 of 4 units dead" in result.stdout
-    assert b"wrote \\xf6 u" in result.stderr
+    assert b"| \\u5c42 " in result.stdout
+    assert (here / "ö u" / "report.html").exists()
 
 
 def test_a_folder_that_is_a_file_is_refused_before_the_work(run: Run, here: Path) -> None:

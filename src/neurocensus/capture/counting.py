@@ -11,7 +11,6 @@ from .. import units
 from ..state import UnitState
 from .points import Point
 
-
 _COUNTABLE = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
 
 

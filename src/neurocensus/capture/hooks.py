@@ -9,9 +9,9 @@ sub-modules are skipped.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from threading import get_ident
 from typing import Any, Protocol
 
 import torch
@@ -98,10 +98,10 @@ class Hooks:
         if _elsewhere():
             return
         if not self._frames:
-            self._thread = threading.get_ident()
+            self._thread = get_ident()
             self._listener.begin(site, args, kwargs)
             self._mode.__enter__()  # type: ignore[no-untyped-call]
-        elif self._thread != threading.get_ident():
+        elif self._thread != get_ident():
             raise RuntimeError(
                 "the audited model is called from two threads at once; call it from one thread "
                 "(of nn.DataParallel, audit .module)"
@@ -109,7 +109,7 @@ class Hooks:
         self._frames.append(Frame(site, module, sys.exc_info()[1]))
 
     def _leave(self, site: Site, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if _elsewhere() or not self._frames or self._thread != threading.get_ident():
+        if _elsewhere() or not self._frames or self._thread != get_ident():
             return
         frame = self._frames.pop()
         while frame.module is not module and self._frames:  # those above were left without their hook
@@ -136,7 +136,7 @@ class Hooks:
         entry = FUNCTIONS.get(func)
         if entry is None:
             self._listener.other_function(func, args, kwargs, result)
-        elif self._frames and self._thread == threading.get_ident() and not _elsewhere():
+        elif self._frames and self._thread == get_ident() and not _elsewhere():
             with torch._C.DisableTorchFunction():  # another mode need not see the counting
                 self._listener.function(self._frames[-1], entry, func, args, kwargs, result)
 

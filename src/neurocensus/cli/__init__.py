@@ -6,6 +6,8 @@ matplotlib.
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -42,6 +44,8 @@ def _main(
     ] = False,
 ) -> None:
     errors.show_tracebacks = debug
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a character shows its number
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 app.command()(errors.reported(demo.demo))

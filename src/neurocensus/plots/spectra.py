@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from .. import text
 from ..metrics import Spectrum
@@ -54,6 +54,8 @@ def plot_spectrum(spectra: Mapping[str, Spectrum]) -> Figure:
         if logarithmic:
             spike.set_yscale("log")
             spike.yaxis.set_minor_locator(NullLocator())
+        else:
+            spike.yaxis.set_major_locator(MaxNLocator("auto", integer=True))  # there is no half unit
         spike.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         _draw_dead(spike, spectrum, logarithmic)
         _draw_bins(bins, spectrum, logarithmic)
