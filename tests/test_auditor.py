@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from neurocensus import reference
 from neurocensus.auditor import Auditor, audit
@@ -603,6 +603,13 @@ def test_training_goes_on_as_without_an_auditor() -> None:
     assert all(layer.training for layer in result.layers.values())
 
 
+class Stream(IterableDataset[Tensor]):
+    """Data of unknown length."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(torch.randn(3, 3))
+
+
 def test_the_progress_bar_shows_on_a_terminal_only(
     capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
@@ -611,6 +618,7 @@ def test_the_progress_bar_shows_on_a_terminal_only(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     audit(mlp(), iter([torch.randn(2, 3)]))
     assert "audit" in capsys.readouterr().err
+    assert audit(mlp(), DataLoader(Stream(), batch_size=2)).examples == 3  # has __len__, which raises
 
 
 def test_no_value_is_asked_of_a_tensor_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -412,6 +412,7 @@ def test_outputs_that_are_not_tensors() -> None:
         (lambda x: x.long(), "int64"),
         (lambda x: x > 0, "bool"),
         (lambda x: x + 1j, "complex64"),
+        (lambda x: x.to(torch.float8_e5m2), "float8_e5m2"),
         (lambda x: x.sum(), "scalar"),
         (lambda x: x.to_sparse(), "sparse"),
         (lambda x: None, "got none"),

@@ -84,7 +84,11 @@ def test_a_file_named_like_a_module_does_not_replace_it(tmp_path: Path) -> None:
         ("{folder}/none.py:build", FileNotFoundError, ["no such file", "none.py"]),
         ("no_such_package.inner:build", FileNotFoundError, ["no module 'no_such_package'"]),
         ("torch.nn.none:build", FileNotFoundError, ["no module 'torch.nn.none'"]),
-        ("{file}:bild", ValueError, ["no 'bild'", "it has: Net, a_class, broken, build, needs, nothing, stops, text"]),
+        (
+            "{file}:bild",
+            ValueError,
+            ["no 'bild'", "has: Net, a_class, broken, build, needs, nothing, stops, text"],
+        ),
         ("{file}:broken", RuntimeError, ["KeyError: 'conv9'", "my model.py, line 8"]),
         ("{file}:needs", TypeError, ["without arguments", "width"]),
         ("{file}:nothing", TypeError, ["torch.nn.Module", "got None", "return"]),

@@ -176,6 +176,11 @@ class TestSpectrum:
         floor = np.log(spectra_module.FLOOR)
         np.testing.assert_allclose((edge - floor) / (top - floor), [0.5, 0.25])
 
+    def test_units_are_counted_in_whole_numbers(self) -> None:
+        """A tick at half a unit would be labelled with a number that is not its own."""
+        spike, _ = spike_and_bins(plots.plot_spectrum({"a": made([[1, 1]], dead=1)}))
+        assert all(tick == round(tick) for tick in spike.get_yticks())
+
     def test_dead_units_have_a_bar_of_their_own(self) -> None:
         figure = plots.plot_spectrum({"m": made([[4, 4]], 12)})
         spike, bins = spike_and_bins(figure)

@@ -27,7 +27,7 @@ COMMANDS = re.findall(r"^\$ neurocensus (.*)$", README, re.MULTILINE)
 MODEL = """
 from torch import nn
 def build():
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 """
 
 

@@ -4,7 +4,6 @@ import base64
 import os
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 

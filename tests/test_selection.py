@@ -42,6 +42,12 @@ def test_names() -> None:
     ]
 
 
+def test_a_module_may_be_named_like_a_later_call() -> None:
+    modules: dict[str, nn.Module] = {"Net": nn.Module(), "a:2": nn.ReLU(), "a": nn.ReLU(), "b:2": nn.ReLU()}
+    assert select(["b:2"], modules, [], [], "Net").modules == {"b:2"}
+    assert select(["a:2"], modules, [], [], "Net").modules == {"a", "a:2"}  # either may be meant
+
+
 @pytest.mark.parametrize("name", ["2", "1.2", "1.reul", "conv", "3.relu", "relu:x", ""])
 def test_an_unknown_name_lists_the_valid_ones(name: str) -> None:
     with pytest.raises(ValueError, match=r"no layer .*Valid names: Sequential, 0, 1, 1.0, 1.1"):

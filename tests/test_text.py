@@ -63,6 +63,11 @@ class TestNames:
             *(f"…{index}.mlp.activation" for index in range(3)),
         ]
 
+    def test_what_all_end_with_goes_before_what_tells_them_apart(self) -> None:
+        places = [f"stage{index // 3}.block{index % 3}" for index in range(9)]
+        names = [f"backbone.{place}.bottleneck.activation.relu" for place in places]
+        assert text.shorten_all(names, 40) == [f"…{place}…" for place in places]
+
     def test_enumerated_names_are_quoted_and_counted(self) -> None:
         assert text.enumerate_names(["a", "b\n"]) == "'a', 'b\\n'"
         assert text.enumerate_names([str(index) for index in range(1007)]).endswith("'4' and 1,002 more")

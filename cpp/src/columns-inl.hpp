@@ -17,6 +17,7 @@ inline namespace NC_ISA {
 
 constexpr int kTileRows = 256;
 constexpr int kGroupRows = 8;         // of a wide panel: enough to spare most of the traffic with its sums
+constexpr int kFrequentTiles = 3;
 constexpr int kNarrowGroupRows = 32;  // of a panel of at most a quarter
 constexpr int kOneExampleFrom = 32;   // positions: from here on a tile holds rows of one example only
 template <class C>
@@ -40,14 +41,15 @@ template <class C>
 struct Panel {
     using Bits = typename Simd<C>::Bits;
     alignas(64) C record[kPanel<C>];           // the unit's maximum so far, over all tiles
-    alignas(64) Bits record_group[kPanel<C>];  // first row of the group that raised it last, or -1
+    alignas(64) Bits record_row[kPanel<C>];  // the row of this tile that raised it last, or its group's first, or -1
     alignas(64) C min[kPanel<C>], sum_abs[kPanel<C>];
     alignas(64) C shift[kPanel<C>], residual[kPanel<C>], square[kPanel<C>];
     alignas(64) Bits nonzero[kPanel<C>];
 };
 
-// Rows `row` to `row + R` of a panel whose columns stand at x[0], x[1], ...
-template <int R, class C>
+// Rows `row` to `row + R` of a panel whose columns stand at x[0], x[1], ... Of a new record, notes the very
+// row (two operations more) or just the group.
+template <int R, bool kTrackRows, class C>
 void reduce_group(const C* const* x, int row, int width, std::int64_t ahead, C threshold, Panel<C>& panel) {
     constexpr int L = kLanes<C>;
     using V = Vec<C>;
@@ -56,13 +58,14 @@ void reduce_group(const C* const* x, int row, int width, std::int64_t ahead, C t
         const V shift = load<C>(panel.shift + column);
         V max = broadcast<C>(-std::numeric_limits<C>::infinity()), min = load<C>(panel.min + column);
         V sum_abs{}, residual{}, square{};
-        I nonzero{};
+        I nonzero{}, found = I{} + row;
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             const V value = load<C>(x[r] + column);
             __builtin_prefetch(x[r] + column + ahead, 0, kPrefetchToL2);
             const V size = magnitude<C>(value);
             const V delta = value - shift;
+            if constexpr (kTrackRows) found = value > max ? I{} + (row + r) : found;
             max = value > max ? value : max;
             min = value < min ? value : min;
             nonzero = count_above<C>(nonzero, size, threshold);
@@ -77,9 +80,9 @@ void reduce_group(const C* const* x, int row, int width, std::int64_t ahead, C t
         store_bits<C>(panel.nonzero + column, load_bits<C>(panel.nonzero + column) + nonzero);
 
         const V record = load<C>(panel.record + column);
-        const I group = load_bits<C>(panel.record_group + column);
+        const I group = load_bits<C>(panel.record_row + column);
         store<C>(panel.record + column, max > record ? max : record);
-        store_bits<C>(panel.record_group + column, max > record ? I{} + row : group);
+        store_bits<C>(panel.record_row + column, max > record ? found : group);
     }
 }
 
@@ -179,7 +182,12 @@ class ColumnScan {
         for (; row + R <= tile_.rows; row += R) {
             const C* x[R];
             rows_at(unit, width, row, R, x);
-            reduce_group<R>(x, row, width, prefetch_distance(unit, width, row, ahead), threshold_, panel_);
+            const std::int64_t distance = prefetch_distance(unit, width, row, ahead);
+            if (records_are_frequent()) {
+                reduce_group<R, true>(x, row, width, distance, threshold_, panel_);
+            } else {
+                reduce_group<R, false>(x, row, width, distance, threshold_, panel_);
+            }
             if (!histogram_.wanted()) continue;
             const bool finite = all_finite(width);
             for (int r = 0; r < R; ++r) count_bins(x[r], width, finite);
@@ -192,7 +200,7 @@ class ColumnScan {
         const int padded = (width + kLanes<C> - 1) / kLanes<C> * kLanes<C>;  // what reduce_group touches
         for (int lane = 0; lane < padded; ++lane) {
             panel_.record[lane] = infinity;
-            panel_.record_group[lane] = -1;
+            panel_.record_row[lane] = -1;
             panel_.min[lane] = infinity;
             panel_.sum_abs[lane] = panel_.residual[lane] = panel_.square[lane] = 0;
             panel_.nonzero[lane] = 0;
@@ -305,13 +313,14 @@ class ColumnScan {
     // max and argmax. Records are rare after the first tiles: only then the row is looked up.
     void keep_records(std::int64_t unit, int width) const {
         int raised = 0;
-        for (int lane = 0; lane < width; ++lane) raised += panel_.record_group[lane] >= 0;
+        for (int lane = 0; lane < width; ++lane) raised += panel_.record_row[lane] >= 0;
         if (raised == 0) return;
         double* max = state_.reals(Field::max) + unit;
         std::int64_t* argmax = state_.counts(Field::argmax) + unit;
         for (int lane = 0; lane < width; ++lane) {
-            if (panel_.record_group[lane] < 0) continue;
-            const int row = row_of_record(unit + lane, lane, width);
+            if (panel_.record_row[lane] < 0) continue;
+            const int row = records_are_frequent() ? static_cast<int>(panel_.record_row[lane])
+                                                   : row_of_record(unit + lane, lane, width);
             const std::int64_t example = job_.first_example + tile_.example[row];
             if (!exceeds(panel_.record[lane], example, max[lane], argmax[lane])) continue;
             max[lane] = panel_.record[lane] + 0.0;  // -0.0 is zero
@@ -319,11 +328,14 @@ class ColumnScan {
         }
     }
 
+    // Among the first values of a unit: the t-th tile raises the maximum of one unit in t.
+    bool records_are_frequent() const { return values_ < kFrequentTiles * kTileRows; }
+
     // The first row of its group that holds the record. Without branches: they would be guessed wrong.
     int row_of_record(std::int64_t unit, int lane, int width) const {
         const Stored* x = row_address(unit, 0) - tile_.offset[0];
         const C record = panel_.record[lane];
-        const int begin = panel_.record_group[lane];
+        const int begin = panel_.record_row[lane];
         const int end =
             static_cast<int>(least(begin + (is_narrow(width) ? kNarrowGroupRows : kGroupRows), tile_.rows));
         int found = begin;

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from operator import length_hint
 from types import TracebackType
 from typing import Any
 
@@ -50,7 +51,8 @@ class Auditor:
         unit_axis: where units are, for all layers (int) or by name; default: followed from where the data
             came (see `neurocensus.units`).
         example_axis: where examples are, for all layers and the model's input (int) or by name; default 0,
-            and 1 for 3-D outputs of recurrent and attention modules with ``batch_first=False``.
+            and 1 for 3-D outputs of recurrent and attention modules with ``batch_first=False``. Given as 1,
+            it is 0 for 2-D outputs (examples, units).
         threshold: a value counts as zero when ``abs(value) <= threshold``.
         histogram: also count all values in log-linear bins.
         threads: CPU threads that count; default torch's.
@@ -374,7 +376,7 @@ def _bar(progress: bool) -> Iterator[Callable[[Iterable[Any]], Iterable[Any]]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
 
         def track(loader: Iterable[Any]) -> Iterable[Any]:
-            total = len(loader) if isinstance(loader, Sized) else None
+            total = length_hint(loader) or None  # a DataLoader may have a length that raises
             yield from bar.track(loader, total=total, description="audit")
 
         yield track

@@ -92,8 +92,7 @@ def _select_names(
         if not isinstance(name, str):
             raise TypeError(f"layers: expected names (str), got {type(name).__name__} in the list")
         check_name(name, modules, functions, "layers")
-        if _base(name) in modules:
-            chosen.add(_base(name))
+        chosen.update({name, _base(name)} & modules.keys())
     wanted = frozenset(names)
     return Selection(
         rule=False,
@@ -109,7 +108,7 @@ def check_name(
     name: str, modules: Mapping[str, nn.Module], functions: Collection[str], argument: str
 ) -> None:
     """Raise ValueError, naming `argument`, for the name of a layer that the model cannot have."""
-    base = _base(name)
+    base = name if name in modules else _base(name)
     path, _, function = base.rpartition(".")
     if base not in modules and not (function in functions and (path in modules or path == "")):
         candidates = [*modules, *sorted(f"{path}.{f}" if path else f for f in functions)]

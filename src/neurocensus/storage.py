@@ -72,9 +72,9 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, target)
-    except OSError as error:  # say the name that the user knows: a full disk gives none
-        if error.errno is None:
-            raise
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise  # not about this file
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)

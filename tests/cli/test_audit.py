@@ -210,7 +210,9 @@ def test_ctrl_c_ends_quietly_and_leaves_nothing(here: Path) -> None:
     )
     words = [sys.executable, "-m", "neurocensus", "audit", NET, "--data", "slow.py:batches", "--out", "out"]
     environment = {**os.environ, "PYTHONPATH": str(Path(neurocensus.__file__).parents[1])}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as job:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as job:
         assert job.stderr is not None
         assert job.stderr.readline() == "started\n"
         job.send_signal(signal.SIGINT)

@@ -117,7 +117,7 @@ def test_resizing_gives_height_by_width(tmp_path: Path) -> None:
 
 def test_a_wrong_number_of_means_is_not_the_images_fault(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="^mean: expected 1 or 3 numbers for 3 channels, got 2"):
+    with pytest.raises(ValueError, match=r"^mean: expected 1 or 3 numbers for 3 channels, got 2"):
         ImageFolder(tmp_path, mean=[0.5, 0.5])
 
 

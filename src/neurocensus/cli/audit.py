@@ -223,8 +223,8 @@ def _explained(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             first = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
             shape = f" of shape {tuple(first.shape)}, {first.dtype}" if hasattr(first, "shape") else ""
             raise RuntimeError(
-                f"the model failed on a batch{shape}: {error}\nDoes the data have the shape and type that the "
-                "model takes? See --image-size for images, --key and --raw for arrays"
+                f"the model failed on a batch{shape}: {error}\nDoes the data have the shape and type that "
+                "the model takes? See --image-size for images, --key and --raw for arrays"
             ) from error
 
     return run
