@@ -64,8 +64,10 @@ sanitize: $(TOOLS)  ## the C++ unit tests under the address and undefined-behavi
 	$(BIN)/cmake --build --preset sanitize
 	$(BIN)/ctest --preset sanitize
 
-bench: $(INSTALLED)  ## the benchmarks, which assert their results
-	$(BIN)/python -m pytest benchmarks --benchmark-only
+bench: $(INSTALLED)  ## the benchmarks, which assert their results; the table goes to build/bench.md
+	mkdir -p build
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=build/bench.json
+	$(BIN)/python -m benchmarks.report build/bench.json > build/bench.md
 
 smoke: $(TOOLS)  ## sdist, then wheel, then a clean environment that uses it
 	sh scripts/smoke.sh $(BIN)/python
