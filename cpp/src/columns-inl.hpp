@@ -15,10 +15,10 @@
 namespace neurocensus {
 inline namespace NC_ISA {
 
-constexpr int kTileRows = 256;
-constexpr int kGroupRows = 8;         // of a wide panel: enough to spare most of the traffic with its sums
+constexpr int kTileRows = 512;
+constexpr int kGroupRows = 8;  // of a wide panel: enough to spare most of the traffic with its sums
 constexpr int kFrequentTiles = 3;
-constexpr int kNarrowGroupRows = 32;  // of a panel of at most a quarter
+constexpr int kNarrowGroupRows = 64;  // of a panel of at most a quarter
 constexpr int kOneExampleFrom = 32;   // positions: from here on a tile holds rows of one example only
 template <class C>
 constexpr int kPanel = 2048 / static_cast<int>(sizeof(C));  // units
@@ -40,8 +40,9 @@ struct ColumnTile {
 template <class C>
 struct Panel {
     using Bits = typename Simd<C>::Bits;
-    alignas(64) C record[kPanel<C>];           // the unit's maximum so far, over all tiles
-    alignas(64) Bits record_row[kPanel<C>];  // the row of this tile that raised it last, or its group's first, or -1
+    alignas(64) C record[kPanel<C>];  // the unit's maximum so far, over all tiles
+    alignas(64) Bits
+        record_row[kPanel<C>];  // the row of this tile that raised it last, or its group's first, or -1
     alignas(64) C min[kPanel<C>], sum_abs[kPanel<C>];
     alignas(64) C shift[kPanel<C>], residual[kPanel<C>], square[kPanel<C>];
     alignas(64) Bits nonzero[kPanel<C>];
@@ -136,6 +137,12 @@ class ColumnScan {
     void add_rows(std::int64_t example, std::int64_t position, std::int64_t count, std::int64_t offset) {
         const View& view = job_.view;
         const std::int64_t stride = view.position_axes > 0 ? view.position_stride[view.position_axes - 1] : 0;
+        if (job_.mask.data == nullptr) {  // simple enough to be vectorized: narrow layers have many rows
+            for (std::int64_t i = 0; i < count; ++i) tile_.offset[tile_.rows + i] = offset + i * stride;
+            for (std::int64_t i = 0; i < count; ++i) tile_.example[tile_.rows + i] = example;
+            tile_.rows += static_cast<int>(count);
+            return;
+        }
         for (std::int64_t i = 0; i < count; ++i) {
             if (!keeps(job_.mask, example, position + i)) continue;
             tile_.offset[tile_.rows] = offset + i * stride;

@@ -88,7 +88,7 @@ def test_columns_around_the_vector_widths(dtype: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 31, 33, 255, 256, 257, 600])
+@pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 31, 33, 63, 64, 65, 511, 512, 513, 1100])
 def test_columns_around_the_tile_of_rows(dtype: str, rows: int) -> None:
     for kind in ("relu", "holes"):
         compare(cast(values_like_activations((rows, 19), rows, kind), dtype), 1)  # an example a row
