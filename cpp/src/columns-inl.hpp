@@ -467,7 +467,9 @@ class ColumnScan {
     std::int64_t values_;
     ColumnTile tile_;
     Panel<C> panel_;
-    alignas(64) C scratch_[kGroupRows * kPanel<C>];
+    static constexpr int kScratchRows =
+        kNarrowGroupRows / 4 > kGroupRows ? kNarrowGroupRows / 4 : kGroupRows;  // of a whole panel
+    alignas(64) C scratch_[kScratchRows * kPanel<C>];
 };
 
 }  // namespace NC_ISA
