@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from neurocensus import UnitState, _core, reference
+from neurocensus import UnitState, _core, reference, state
 
 COUNT = (
     "import numpy as np, neurocensus as nc\n"
@@ -66,20 +66,21 @@ def test_counters_are_exact_beyond_float32_and_one_bin(name: str, layout: str) -
     before = _core.instruction_set()
     _core.set_instruction_set(name)
     try:
-        state = UnitState(1, histogram=True).update(np.ones(shape, np.float16))
+        counted = UnitState(1, histogram=True).update(np.ones(shape, np.float16))
     finally:
         _core.set_instruction_set(before)
-    assert state.nonzero.tolist() == [count]
-    assert state.values == count
-    assert state.histogram is not None
-    assert state.histogram[reference.bin_index(1.0)] == count
-    assert state.histogram.sum() == count
-    state.merge(state.copy()).merge(state.copy())
-    assert state.nonzero.tolist() == [4 * count]
+    assert counted.nonzero.tolist() == [count]
+    assert counted.values == count
+    assert counted.histogram is not None
+    assert counted.histogram[reference.bin_index(1.0)] == count
+    assert counted.histogram.sum() == count
+    counted.merge(counted.copy()).merge(counted.copy())
+    assert counted.nonzero.tolist() == [4 * count]
 
 
 def test_constants_are_those_of_the_definition() -> None:
     assert _core.HISTOGRAM_SIZE == reference.HISTOGRAM_SIZE
+    assert _core.STATE_FORMAT == state.FORMAT_VERSION
     assert [name for name in _core.FIELDS if not hasattr(reference.empty(1), name)] == []
 
 

@@ -76,9 +76,7 @@ def _from_torch(tensor: Any, name: str) -> Buffer:
         tensor = tensor.detach().cpu()
     if tensor.is_neg():
         tensor = tensor.detach().resolve_neg()
-    return Buffer(
-        tensor.data_ptr(), _dtype_name(tensor.dtype), tuple(tensor.shape), tensor.stride(), tensor
-    )
+    return Buffer(tensor.data_ptr(), _dtype_name(tensor.dtype), tuple(tensor.shape), tensor.stride(), tensor)
 
 
 @cache
