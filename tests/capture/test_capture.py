@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurocensus.auditor import Auditor
+from neurocensus.state import UnitState
 
 from .models import Apply, assert_counts, axes, run
 
@@ -149,3 +151,33 @@ def test_no_output_is_kept_alive() -> None:
             assert [output() for output in outputs] == [None] * 9
     finally:
         gc.enable()
+
+
+def test_an_output_that_its_activation_takes_at_once_is_never_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also in the first forward, before it is known what follows."""
+    counted: list[int] = []
+    update = UnitState.update
+
+    def spy(self: UnitState, array: Any, *args: Any, **options: Any) -> UnitState:
+        counted.append(self.units)
+        return update(self, array, *args, **options)
+
+    monkeypatch.setattr(UnitState, "update", spy)
+    model = nn.Sequential(
+        nn.Linear(3, 5), nn.ReLU(inplace=True), nn.Linear(5, 4), nn.Dropout(), nn.Linear(4, 2)
+    )
+    run(model, torch.randn(2, 3))
+    assert counted == [5, 4, 2]  # the ReLU, and the two that no activation follows
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda y: y.mul_(0), lambda y: y.zero_(), lambda y: F.dropout(y, 1.0, True, True)]
+)
+def test_an_output_is_counted_before_it_is_overwritten(spoil: Callable[[Tensor], Tensor]) -> None:
+    """Pitfall 4, for an output of which it is not known yet whether it counts."""
+    layer = nn.Linear(3, 5)
+    x = torch.randn(4, 3)
+    result = run(Apply(lambda s, x: spoil(s.layer(x)), layer=layer), x, x)
+    assert_counts(result.layers["layer"], [layer(x), layer(x)], 1)

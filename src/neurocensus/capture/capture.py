@@ -2,14 +2,15 @@
 
 A function called directly inside a module that is a layer itself (`nn.ReLU` calling `F.relu`) belongs to that
 module; any other has the name ``<module>.<function>``. The first forward is followed by its data (`flow`), to
-learn where units are and which layers an activation comes after. Until it ends these are undecided: counted,
-because the next operation may overwrite them in place, and dropped later if an activation was reached.
+learn where units are and which layers an activation comes after. Until it ends these are undecided: counted
+before the next function, which may overwrite them in place, and dropped later if an activation was reached;
+where that function is the activation, they are not counted at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,15 @@ from .points import Calls, Point, Site, activation_of, batch_size, sequence_firs
 
 _ASKING = (Role.WEIGHT, Role.NORM)
 _POINTS = (Role.ACTIVATION, Role.POOLING, *_ASKING)
+
+
+class _Output(NamedTuple):
+    """What a module gave, to be counted."""
+
+    point: Point
+    tensor: Tensor | None
+    training: bool
+    sequence_first: bool
 
 
 class Capture:
@@ -85,6 +95,7 @@ class Capture:
         self._examples: dict[Site, int] = {}  # by the module that was called
         self._batches: dict[Site, int] = {}
         self._flow: Flow | None = None
+        self._waiting: _Output | None = None  # an undecided output, counted at the next function
         self._latest: Function | None = None  # the last function that stated where units are
         self._forward = 0
         self._entry: Site | None = None
@@ -142,11 +153,14 @@ class Capture:
         counter.base = self._examples.get(site, 0) if self.first_example is None else self.first_example
         counter.batch = batch_size((args, kwargs), self._example_axis)
         self._flow = None if self._batches.get(site) else Flow()
+        self._waiting = None
         self._latest = None
 
     def end(self, complete: bool) -> None:
         """Decide what is undecided, unless the forward broke off: then the next one will tell."""
-        self._flow = None
+        if complete:
+            self._count_waiting()
+        self._flow = self._waiting = None
         if not complete or self._entry is None:
             return
         self._examples[self._entry] = self._examples.get(self._entry, 0) + (self.counter.batch or 0)
@@ -180,7 +194,31 @@ class Capture:
         tensor = activation_of(output)
         if self._flow is not None and tensor is not None and self._selection.rule:
             self._flow.add(tensor, point)
-        self._count(point, tensor, frame.module.training, site.sequence_first)
+        output_now = _Output(point, tensor, frame.module.training, site.sequence_first)
+        self._count_waiting()
+        if self._flow is not None and point.wanted is None and point.role in _ASKING:
+            self._waiting = output_now
+        else:
+            self._count(*output_now)
+
+    def before(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Count an output that waits, before it is overwritten; spare it if its activation comes now."""
+        if self._waiting is None:
+            return
+        point, tensor = self._waiting[:2]
+        entry = functions.FUNCTIONS.get(func)
+        if entry is not None and args and args[0] is tensor and self._flow is not None:
+            role = functions.role_of_call(entry, args, kwargs, False)
+            if role is Role.ACTIVATION and self._flow.mark(tensor).source is point:
+                self._waiting = None  # `end` drops the point
+                return
+        with torch._C.DisableTorchFunction():
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        if self._waiting is not None:
+            output, self._waiting = self._waiting, None
+            self._count(*output)
 
     def _follow_module(self, frame: Frame, args: tuple[Any, ...], output: Any) -> None:
         """Complete what the functions inside a module told: opaque modules, and custom layers."""

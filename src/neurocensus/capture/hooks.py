@@ -43,6 +43,9 @@ class Listener(Protocol):
     def module(self, frame: Frame, args: tuple[Any, ...], output: Any) -> None:
         """A module has given its output."""
 
+    def before(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """A function is about to be called, and may overwrite what modules gave; must be cheap."""
+
     def function(
         self, frame: Frame, entry: Function, func: Callable[..., Any], args: tuple[Any, ...],
         kwargs: Mapping[str, Any], result: Any,
@@ -152,6 +155,7 @@ class _Mode(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        self._hooks._listener.before(func, args, kwargs)
         result = func(*args, **kwargs)
         self._hooks._called(func, args, kwargs, result)
         return result
