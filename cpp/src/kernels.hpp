@@ -24,7 +24,6 @@ struct Job {
 
 struct Kernels {
     const char* name;
-    int lanes;                         // float32 values per vector
     void (*scan_rows)(const Job&);     // units apart, positions side by side: NCHW
     void (*scan_columns)(const Job&);  // units side by side, and every other stride
     float (*plain_max)(const float* data, std::int64_t count);

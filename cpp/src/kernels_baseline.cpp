@@ -4,6 +4,5 @@
 #include "kernels-inl.hpp"
 
 namespace neurocensus {
-const Kernels kKernelsBaseline = {"baseline", kLanes<float>, for_dtype<ScanRows>, for_dtype<ScanColumns>,
-                                  plain_max};
+const Kernels kKernelsBaseline = {"baseline", for_dtype<ScanRows>, for_dtype<ScanColumns>, plain_max};
 }  // namespace neurocensus

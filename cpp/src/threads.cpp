@@ -102,8 +102,8 @@ void run_tasks(std::int64_t tasks, int threads, const std::function<void(std::in
         for (std::int64_t i = 0; i < tasks; ++i) task(i);
         return;
     }
-    // Threads do not survive fork(), torch's neither: a child uses a pool of its own, and one of its own
-    // making, the parent's is left as it is.
+    // Threads do not survive fork(), torch's neither: a child makes a pool of its own and leaves the
+    // parent's.
     const bool forked = getpid() != process_at_load;
     const RunTeam team = forked ? nullptr : team_of_torch();
     if (team != nullptr) {

@@ -13,6 +13,8 @@ namespace {
 constexpr std::int64_t kSerialBelow = 1 << 18;   // values; waking a thread costs about as much
 constexpr std::int64_t kRowsFrom = 16;           // positions: below, lanes hold units and not positions
 constexpr std::int64_t kLeastRowsPerPart = 256;  // values per unit: merging a part costs as much as some
+constexpr std::int64_t kPanelUnits = 512;        // of columns: what a kernel works on at a time
+constexpr std::int64_t kLeastUnits = 64;         // of columns in a slice: fewer read parts of cache lines
 constexpr std::int64_t kTasksPerThread = 4;      // so that a thread that was held up gets fewer
 
 struct Kept {
@@ -79,14 +81,15 @@ class Call {
         scan_ = rows_ ? now.scan_rows : now.scan_columns;
         const std::int64_t total = view_.examples * view_.units * view_.positions;
         const std::int64_t threads = total < kSerialBelow ? 1 : options_.threads;
-        // A slice of units narrower than this shares cache lines, or a block of columns, with the next.
+        // Narrower slices of units than this would each read too little of every row.
         const std::int64_t narrowest = rows_ ? 1 : view_.unit_stride == 1 ? 256 : 64;
         const std::int64_t worth = view_.examples * view_.positions / kLeastRowsPerPart;
         if (threads > 1 && view_.units < threads * narrowest * kTasksPerThread &&
             std::min(view_.examples, worth) >= threads) {
             by_examples(threads, worth);
         } else {
-            by_units(threads, rows_ ? 1 : view_.units >= 1024 * threads ? 512 : 64);
+            const bool wide = view_.units >= 2 * kPanelUnits * threads;
+            by_units(threads, rows_ ? 1 : wide ? kPanelUnits : kLeastUnits);
         }
     }
 

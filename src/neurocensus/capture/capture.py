@@ -45,12 +45,12 @@ class Capture:
         self,
         model: nn.Module,
         *,
-        layers: Layers = "activations",
-        unit_axis: int | Mapping[str, int] | None = None,
-        example_axis: int | Mapping[str, int] = 0,
-        threshold: float = 0.0,
-        histogram: bool = False,
-        threads: int | None = None,
+        layers: Layers,
+        unit_axis: int | Mapping[str, int] | None,
+        example_axis: int | Mapping[str, int],
+        threshold: float,
+        histogram: bool,
+        threads: int | None,
     ) -> None:
         self._example_axis = example_axis
         self.counter = Counter(
