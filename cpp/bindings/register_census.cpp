@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "arguments.hpp"
 #include "neurocensus/census.hpp"
 #include "register.hpp"
 
@@ -13,7 +14,6 @@ namespace nc = neurocensus;
 namespace {
 
 using Words = py::array_t<std::int64_t, py::array::c_style>;
-using Sizes = std::vector<std::int64_t>;
 
 nc::StateView state_view(Words& words, std::int64_t units, bool histogram) {
     if (words.ndim() != 1 || words.shape(0) != nc::state_words(units, histogram))
@@ -32,26 +32,12 @@ void merge(Words into, Words from, std::int64_t units, bool histogram) {
 }
 
 void update(Words words, std::int64_t units, bool histogram, std::uintptr_t data, int dtype,
-            const Sizes& shape, const Sizes& strides, std::uintptr_t mask, std::int64_t mask_example_stride,
-            std::int64_t mask_position_stride, std::int64_t first_example, double threshold, int threads) {
+            const nc::Sizes& shape, const nc::Sizes& strides, std::uintptr_t mask,
+            std::int64_t mask_example_stride, std::int64_t mask_position_stride, std::int64_t first_example,
+            double threshold, int threads) {
     const nc::StateView state = state_view(words, units, histogram);
-    if (shape.size() != strides.size() || shape.size() < 2 || shape.size() > 2 + nc::kMaxPositionAxes)
-        throw std::invalid_argument("shape: expected (example, unit, up to six position axes)");
-    if (shape[1] != units) throw std::invalid_argument("shape: not that many units");
-    nc::View view;
-    view.data = reinterpret_cast<const void*>(data);
-    view.dtype = static_cast<nc::DType>(dtype);
-    view.examples = shape[0];
-    view.example_stride = strides[0];
-    view.units = shape[1];
-    view.unit_stride = strides[1];
-    for (std::size_t axis = 2; axis < shape.size(); ++axis) {
-        view.position_size[view.position_axes] = shape[axis];
-        view.position_stride[view.position_axes++] = strides[axis];
-        view.positions *= shape[axis];
-    }
-    const nc::Mask keep{reinterpret_cast<const std::uint8_t*>(mask), mask_example_stride,
-                        mask_position_stride};
+    const nc::View view = nc::view_of(data, dtype, shape, strides, units);
+    const nc::Mask keep = nc::mask_of(mask, mask_example_stride, mask_position_stride);
     const py::gil_scoped_release release;
     nc::update(state, view, keep, {first_example, threshold, threads});
 }

@@ -1,32 +1,11 @@
 // What one pass over a tile of at most a few thousand values leaves behind, and how it joins a unit.
 #pragma once
 
-#include "neurocensus/ops.hpp"
+#include "neurocensus/moments.hpp"
 #include "simd-inl.hpp"
 
 namespace neurocensus {
 inline namespace NC_ISA {
-
-// Sums over finite values about a shift: exact enough in the compute type C while `trusted` says so.
-template <class C>
-struct Sums {
-    C shift;
-    C residual;  // sum of (value - shift)
-    C square;    // sum of (value - shift)^2
-};
-
-// When the shift lies more than this many variances from the tile's mean, the difference of squares
-// has lost too many digits, and the sums are taken again about the mean.
-constexpr double kMaxShiftSquared = 16.0;
-
-// Can sums in C stand for `n` values? Not if NaN or infinities are among them, if squares overflow, or if
-// values are so small that squares of their differences vanish. The bounds are float32's; doubles pass.
-template <class C>
-inline bool fits(C sum_abs, C square, C n) {
-    constexpr C infinity = std::numeric_limits<C>::infinity();
-    return (sum_abs < infinity) & (square < infinity) &
-           ((square >= C(1e-28) * n) | (sum_abs >= C(1e-10) * n) | (sum_abs == 0));
-}
 
 // One tile as a unit's state of its own; argmax and active_examples are left to the caller.
 struct Tile {

@@ -162,15 +162,10 @@ Tile row_tile(const C* x, std::int64_t count, C threshold, Histogram& histogram)
     unit.max = tile.max + 0.0;  // -0.0 is zero
     unit.min = tile.min + 0.0;
     unit.mean_abs = tile.sum_abs / n;
-    double offset = tile.sums.residual / n;
-    double m2 = tile.sums.square - n * offset * offset;
-    if (!(n * offset * offset <= kMaxShiftSquared * m2)) {
-        tile.sums = sums_about(x, count, static_cast<C>(tile.sums.shift + offset));
-        offset = tile.sums.residual / n;
-        m2 = tile.sums.square - n * offset * offset;
+    if (!settle(tile.sums, n, unit)) {
+        const C mean = static_cast<C>(unit.mean);
+        settle(sums_about(x, count, mean), n, unit);
     }
-    unit.mean = tile.sums.shift + offset;
-    unit.m2 = m2 > 0 ? m2 : 0;
     return {unit, count};
 }
 

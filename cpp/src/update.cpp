@@ -43,25 +43,6 @@ void count_in(StateView state, const Kept& kept, std::int64_t next_example) {
     next = std::max(next, next_example);
 }
 
-// Joins neighbouring position axes that one stride can walk, and drops axes of size 1.
-View simplified(View view) {
-    int axes = 0;
-    for (int axis = 0; axis < view.position_axes; ++axis) {
-        const std::int64_t size = view.position_size[axis], stride = view.position_stride[axis];
-        if (size == 1) continue;
-        if (axes > 0 && view.position_stride[axes - 1] == size * stride) {
-            view.position_size[axes - 1] *= size;
-            view.position_stride[axes - 1] = stride;
-        } else {
-            view.position_size[axes] = size;
-            view.position_stride[axes] = stride;
-            ++axes;
-        }
-    }
-    view.position_axes = axes;
-    return view;
-}
-
 bool is_rows(const View& view) {
     if (view.position_axes == 0) return false;
     const int last = view.position_axes - 1;

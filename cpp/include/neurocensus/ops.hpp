@@ -87,9 +87,9 @@ constexpr int kHistogramSize = 2 * kZeroBin + 1;
 
 // Distance from the zero bin of a magnitude whose float bits, shifted to end after the third mantissa
 // bit, are `top`; `bias` is what 2^kExponentLow has there.
-NC_HD int bin_offset(std::int64_t top, std::int64_t bias) {
-    const std::int64_t index = top - bias;
-    return static_cast<int>(index < 0 ? 1 : index >= kBinsPerSign ? kBinsPerSign + 2 : index + 2);
+NC_HD int bin_offset(int top, int bias) {
+    const int index = top - bias;
+    return index < 0 ? 1 : index >= kBinsPerSign ? kBinsPerSign + 2 : index + 2;
 }
 
 NC_HD int bin_index(float value) {
@@ -97,7 +97,7 @@ NC_HD int bin_index(float value) {
     std::memcpy(&bits, &value, sizeof bits);
     const std::uint32_t magnitude = bits & 0x7fffffffu;
     if (magnitude == 0) return kZeroBin;
-    const int offset = bin_offset(magnitude >> 20, (127 + kExponentLow) * kBinsPerOctave);
+    const int offset = bin_offset(static_cast<int>(magnitude >> 20), (127 + kExponentLow) * kBinsPerOctave);
     return bits >> 31 ? kZeroBin - offset : kZeroBin + offset;
 }
 
@@ -106,8 +106,7 @@ NC_HD int bin_index(double value) {
     std::memcpy(&bits, &value, sizeof bits);
     const std::uint64_t magnitude = bits & 0x7fffffffffffffffull;
     if (magnitude == 0) return kZeroBin;
-    const int offset =
-        bin_offset(static_cast<std::int64_t>(magnitude >> 49), (1023 + kExponentLow) * kBinsPerOctave);
+    const int offset = bin_offset(static_cast<int>(magnitude >> 49), (1023 + kExponentLow) * kBinsPerOctave);
     return bits >> 63 ? kZeroBin - offset : kZeroBin + offset;
 }
 

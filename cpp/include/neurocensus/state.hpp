@@ -28,21 +28,23 @@ struct StateView {
     std::int64_t units = 0;
     bool has_histogram = false;
 
-    std::int64_t& header(Header field) const { return words[static_cast<int>(field)]; }
-    std::int64_t* counts(Field field) const { return words + kHeaderWords + static_cast<int>(field) * units; }
+    NC_HD std::int64_t& header(Header field) const { return words[static_cast<int>(field)]; }
+    NC_HD std::int64_t* counts(Field field) const {
+        return words + kHeaderWords + static_cast<int>(field) * units;
+    }
     // Real fields live in the same words; double and int64_t are both 8 bytes wide.
-    double* reals(Field field) const { return reinterpret_cast<double*>(counts(field)); }
-    std::int64_t* histogram() const {
+    NC_HD double* reals(Field field) const { return reinterpret_cast<double*>(counts(field)); }
+    NC_HD std::int64_t* histogram() const {
         return has_histogram ? words + kHeaderWords + kFields * units : nullptr;
     }
 
-    Unit load(std::int64_t unit) const {
+    NC_HD Unit load(std::int64_t unit) const {
         return {counts(Field::nonzero)[unit], counts(Field::active_examples)[unit], reals(Field::max)[unit],
                 reals(Field::min)[unit],      counts(Field::argmax)[unit],          reals(Field::mean)[unit],
                 reals(Field::m2)[unit],       reals(Field::mean_abs)[unit],         counts(Field::nan)[unit],
                 counts(Field::inf)[unit]};
     }
-    void store(std::int64_t unit, const Unit& value) const {
+    NC_HD void store(std::int64_t unit, const Unit& value) const {
         counts(Field::nonzero)[unit] = value.nonzero;
         counts(Field::active_examples)[unit] = value.active_examples;
         reals(Field::max)[unit] = value.max;

@@ -30,4 +30,23 @@ struct Mask {
     std::int64_t position_stride = 0;
 };
 
+// Joins neighbouring position axes that one stride can walk, and drops axes of size 1.
+inline View simplified(View view) {
+    int axes = 0;
+    for (int axis = 0; axis < view.position_axes; ++axis) {
+        const std::int64_t size = view.position_size[axis], stride = view.position_stride[axis];
+        if (size == 1) continue;
+        if (axes > 0 && view.position_stride[axes - 1] == size * stride) {
+            view.position_size[axes - 1] *= size;
+            view.position_stride[axes - 1] = stride;
+        } else {
+            view.position_size[axes] = size;
+            view.position_stride[axes] = stride;
+            ++axes;
+        }
+    }
+    view.position_axes = axes;
+    return view;
+}
+
 }  // namespace neurocensus
