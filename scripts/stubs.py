@@ -1,31 +1,33 @@
-"""Write ``src/neurocensus/_core.pyi`` from the compiled core, or check that it is up to date.
+"""Write the stubs of the compiled modules beside them, or check that they are up to date.
 
     python scripts/stubs.py [--check]
 
-Needs neurocensus installed, pybind11-stubgen and ruff.
+Needs neurocensus installed, pybind11-stubgen and ruff. The stub of a module that was not built stays.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-STUB = Path(__file__).parents[1] / "src" / "neurocensus" / "_core.pyi"
-HEADER = "# Generated from the compiled core by `make stubs`; do not edit.\n"
+FOLDER = Path(__file__).parents[1] / "src" / "neurocensus"
+MODULES = ("_core", "_cuda")
+HEADER = "# Generated from the compiled module by `make stubs`; do not edit.\n"
 
 
-def generate() -> str:
-    """The stub of the installed core. Nothing in it depends on the machine."""
+def generate(module: str) -> str:
+    """The stub of an installed module. Nothing in it depends on the machine."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pybind11_stubgen", "neurocensus._core", "--output-dir", folder]
+        command = [sys.executable, "-m", "pybind11_stubgen", f"neurocensus.{module}", "--output-dir", folder]
         subprocess.run([*command, "--exit-code"], check=True, stderr=subprocess.DEVNULL)
-        text = (Path(folder) / "neurocensus" / "_core.pyi").read_text()
+        text = (Path(folder) / "neurocensus" / f"{module}.pyi").read_text()
     text = HEADER + re.sub(r"^(\w+): list = ", r"\1: list[str] = ", text, flags=re.MULTILINE)
-    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", STUB.name, "-"]
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", f"{module}.pyi", "-"]
     return subprocess.run(command, input=text, text=True, check=True, capture_output=True).stdout
 
 
@@ -34,18 +36,27 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
-    wanted = generate()
-    if not arguments:
-        STUB.write_text(wanted)
-        return 0
-    found = STUB.read_text() if STUB.exists() else ""
-    difference = difflib.unified_diff(
-        found.splitlines(keepends=True), wanted.splitlines(keepends=True), str(STUB), "the compiled core"
-    )
-    sys.stderr.writelines(difference)
-    if found != wanted:
-        print("The stub differs from the compiled core: run `make stubs`.", file=sys.stderr)
-    return int(found != wanted)
+    status = 0
+    for module in MODULES:
+        if importlib.util.find_spec(f"neurocensus.{module}") is None:
+            print(f"{module} was not built: its stub stays as it is.", file=sys.stderr)
+            continue
+        wanted, stub = generate(module), FOLDER / f"{module}.pyi"
+        if not arguments:
+            stub.write_text(wanted)
+            continue
+        found = stub.read_text() if stub.exists() else ""
+        difference = difflib.unified_diff(
+            found.splitlines(keepends=True),
+            wanted.splitlines(keepends=True),
+            str(stub),
+            "the compiled module",
+        )
+        sys.stderr.writelines(difference)
+        if found != wanted:
+            print(f"The stub of {module} differs from it: run `make stubs`.", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

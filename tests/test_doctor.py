@@ -26,7 +26,6 @@ def test_a_healthy_installation() -> None:
     assert found["this CPU can run"].value.split(", ") == list(_core.instruction_sets())
     assert found["torch"].value == torch.__version__
     assert found["threads"].value.startswith(str(torch.get_num_threads()))
-    assert "no CUDA module" in found["CUDA"].value
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 0
     assert all(name in result.stdout for name in found)
@@ -80,6 +79,39 @@ def test_why_there_is_no_gpu(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "Imaginary")
     monkeypatch.setattr(torch.version, "cuda", version)
     assert words in facts()["GPU seen by torch"].value
+
+
+@pytest.mark.parametrize(
+    ("count", "driver", "words"),
+    [((0, "too old"), 12020, "no: too old"), ((0, "too old"), 0, "there is no driver")],
+)
+def test_what_the_cuda_module_finds(
+    monkeypatch: pytest.MonkeyPatch, count: tuple[int, str], driver: int, words: str
+) -> None:
+    module = pytest.importorskip("neurocensus._cuda", reason="built without the CUDA module")
+    monkeypatch.setattr(module, "device_count", lambda: count)
+    monkeypatch.setattr(module, "driver_version", lambda: driver)
+    found = facts()
+    assert found["CUDA module"].healthy
+    assert module.architectures() in found["CUDA module"].value
+    assert words in found["GPU for the CUDA module"].value
+
+
+def test_a_gpu_that_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one, it seems, but the first use of it fails: here, since there is none."""
+    module = pytest.importorskip("neurocensus._cuda", reason="built without the CUDA module")
+    if torch.cuda.is_available():
+        pytest.skip("it counts")
+    monkeypatch.setattr(module, "device_count", lambda: (1, ""))
+    fact = facts()["GPU for the CUDA module"]
+    assert not fact.healthy
+    assert "a test failed: device: expected one that is available here" in fact.value
+
+
+def test_built_without_the_cuda_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "neurocensus._cuda", None)
+    monkeypatch.delattr("neurocensus._cuda", raising=False)
+    assert "built without it" in facts()["CUDA module"].value
 
 
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ std::tuple<int, std::string> device_count() {
 PYBIND11_MODULE(_cuda, module) {
     module.doc() =
         "The CUDA core: device pointers in, flat state out, launched in a stream and not waited for.\n"
-        "neurocensus.device checks what goes in. RuntimeError where CUDA refuses; the state is then as it "
+        "neurocensus.state checks what goes in. RuntimeError where CUDA refuses; the state is then as it "
         "was.";
     module.attr("NEXT_EXAMPLE") = nc::cuda::kNextExample;
     module.def(

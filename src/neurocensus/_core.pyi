@@ -1,4 +1,4 @@
-# Generated from the compiled core by `make stubs`; do not edit.
+# Generated from the compiled module by `make stubs`; do not edit.
 """
 The compiled core: raw pointers in, flat state out. neurocensus.state checks what goes in.
 """

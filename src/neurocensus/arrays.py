@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 import warnings
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 
 class Buffer(NamedTuple):
-    """Memory on the host. ``strides`` are in elements; ``owner`` keeps the memory alive."""
+    """Memory of an array. ``strides`` are in elements; ``owner`` keeps the memory alive."""
 
     address: int
     dtype: str
@@ -28,12 +31,17 @@ def is_torch(array: Any) -> bool:
     return torch is not None and isinstance(array, torch.Tensor)
 
 
-def buffer_of(array: Any, name: str) -> Buffer:
+def buffer_of(array: Any, name: str, device: torch.device | None = None) -> Buffer:
     """Look at an array's memory; ``name`` is the argument's name in error messages.
 
+    ``device`` is where the memory must be; None for the host, to which tensors are copied, with a warning.
+
     Raises:
-        TypeError: not an array, or one without strided memory on the host.
+        TypeError: not an array, or one without strided memory.
+        ValueError: an array that is not on ``device``.
     """
+    if device is not None:
+        return _on_device(array, name, device)
     if is_torch(array):
         return _from_torch(array, name)
     if isinstance(array, (np.ndarray, np.generic)):
@@ -59,21 +67,40 @@ def _from_numpy(array: np.ndarray[Any, Any], name: str) -> Buffer:
     return Buffer(array.ctypes.data, array.dtype.name, array.shape, strides, array)
 
 
+def _on_device(array: Any, name: str, device: torch.device) -> Buffer:
+    if not is_torch(array) and not isinstance(array, np.ndarray) and hasattr(array, "__dlpack__"):
+        import torch
+
+        array = torch.from_dlpack(array)  # type: ignore[attr-defined]
+    place = array.device if is_torch(array) else "the host"
+    if place != device:
+        raise ValueError(
+            f"{name}: expected a tensor on {device}, where the state is, got {type(array).__name__} on "
+            f"{place}; move it there, or give the state another device"
+        )
+    return _strided(array, name)
+
+
 def _from_torch(tensor: Any, name: str) -> Buffer:
+    if not tensor.is_cpu and not tensor.is_meta:
+        warnings.warn(
+            f"{name}: a tensor on {tensor.device} is copied to the host, where the state is; "
+            "UnitState(device=...) counts on a CUDA device without a copy",
+            stacklevel=4,
+        )
+        tensor = tensor.detach().cpu()
+    return _strided(tensor, name)
+
+
+def _strided(tensor: Any, name: str) -> Buffer:
     torch = sys.modules["torch"]
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         kind = "quantized" if tensor.is_quantized else "nested" if tensor.is_nested else tensor.layout
         raise TypeError(
             f"{name}: expected a dense tensor, got a {kind} one; use .to_dense() or .dequantize()"
         )
-    if not tensor.is_cpu:
-        if tensor.is_meta:
-            raise TypeError(f"{name}: expected values, got a tensor on the meta device, which has none")
-        warnings.warn(
-            f"{name}: a tensor on {tensor.device} is copied to the host; this version reads host memory only",
-            stacklevel=4,
-        )
-        tensor = tensor.detach().cpu()
+    if tensor.is_meta:
+        raise TypeError(f"{name}: expected values, got a tensor on the meta device, which has none")
     if tensor.is_neg():
         tensor = tensor.detach().resolve_neg()
     return Buffer(tensor.data_ptr(), _dtype_name(tensor.dtype), tuple(tensor.shape), tensor.stride(), tensor)

@@ -26,7 +26,7 @@ def examine() -> list[Fact]:
 
     Imports torch, to ask it for its threads and for a GPU.
     """
-    return [*_versions(), *_core(), *_torch(), *_extras()]
+    return [*_versions(), *_core(), *_torch(), *_cuda(), *_extras()]
 
 
 def _versions() -> Iterator[Fact]:
@@ -45,15 +45,16 @@ def _core() -> Iterator[Fact]:
     wanted = os.environ.get("NEUROCENSUS_SIMD")
     try:
         yield Fact("instruction set", core.instruction_set() + ("" if wanted else ", chosen by itself"))
-        yield Fact("self-test", *_self_test())
+        same, words = _self_test()
+        yield Fact("self-test", words, healthy=same)
     except ValueError as error:  # NEUROCENSUS_SIMD names what this CPU cannot run
         yield Fact("instruction set", str(error), healthy=False)
     yield Fact("this CPU can run", ", ".join(core.instruction_sets()))
     yield Fact("NEUROCENSUS_SIMD", wanted or "not set")
 
 
-def _self_test() -> tuple[str, bool]:
-    """Count a few values with the compiled core and by the definition."""
+def _self_test(device: str = "cpu") -> tuple[bool, str]:
+    """Whether a few values are counted as by the definition, and what to say of it."""
     import numpy as np
 
     from .reference import census
@@ -61,12 +62,18 @@ def _self_test() -> tuple[str, bool]:
 
     values = np.arange(-60, 60, dtype=np.float32).reshape(4, 3, 10)
     values[:, 1] = 0
-    state, wanted = UnitState(3).update(values), census(values)
+    wanted = census(values)
+    if device == "cpu":
+        state = UnitState(3).update(values)
+    else:
+        import torch
+
+        state = UnitState(3, device=device).update(torch.from_numpy(values).to(device))
     same = all(
         np.array_equal(getattr(state, name), getattr(wanted, name))
         for name in ("nonzero", "active_examples", "max", "min", "argmax", "dead")
     )
-    return ("counts as defined", True) if same else ("counts differ from the definition; reinstall", False)
+    return same, "counts as defined" if same else "counts differ from the definition; reinstall"
 
 
 def _torch() -> Iterator[Fact]:
@@ -77,15 +84,46 @@ def _torch() -> Iterator[Fact]:
         return
     yield Fact("torch", torch.__version__)
     yield Fact("threads", f"{thread_count()}, as torch is set")
-    yield Fact("CUDA", "no: this version has no CUDA module yet; activations are counted on the CPU")
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-        seen = f"yes: {names}; a model may run there, its activations are copied to the host"
+        seen = f"yes: {names}"
     elif torch.version.cuda is None:
         seen = "no: this torch is built without CUDA"
     else:
         seen = f"no: torch is built for CUDA {torch.version.cuda}, but finds no usable GPU or driver"
     yield Fact("GPU seen by torch", seen)
+
+
+def _cuda() -> Iterator[Fact]:
+    try:
+        from . import _cuda as cuda
+    except ImportError as error:
+        missing = "built without it" if isinstance(error, ModuleNotFoundError) else str(error)
+        yield Fact("CUDA module", f"no: {missing}; activations of a model on a GPU are copied to the host")
+        return
+    yield Fact(
+        "CUDA module",
+        f"present, built by {cuda.compiler()} with CUDA {_dotted(cuda.runtime_version())} for compute "
+        f"capability {cuda.architectures()}",
+    )
+    count, reason = cuda.device_count()
+    driver = cuda.driver_version()
+    if count == 0:
+        yield Fact("GPU for the CUDA module", f"no: {reason if driver else 'there is no driver'}")
+        return
+    devices = f"{count} device{'s' * (count > 1)}, driver for CUDA {_dotted(driver)}"
+    try:
+        same, _ = _self_test("cuda")
+    except (ImportError, RuntimeError, ValueError) as error:
+        yield Fact("GPU for the CUDA module", f"{devices}; a test failed: {error}", healthy=False)
+        return
+    words = "counts as defined" if same else "counts differ from the definition; please report it"
+    yield Fact("GPU for the CUDA module", f"{devices}; {words}", healthy=same)
+
+
+def _dotted(version: int) -> str:
+    """13000 as "13.0"."""
+    return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def _extras() -> Iterator[Fact]:

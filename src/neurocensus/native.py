@@ -1,29 +1,39 @@
-"""The compiled core; where it does not load, a stand-in that says so when it is first used."""
+"""The compiled modules; where one does not load, a stand-in that says so when it is first used."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["core"]
+__all__ = ["core", "cuda"]
 
 
 class _Missing:
     """So that `import neurocensus` and `neurocensus doctor` still work."""
 
-    def __init__(self, reason: ImportError) -> None:
-        self._reason = reason
+    def __init__(self, what: str, reason: ImportError, remedy: str) -> None:
+        self._what, self._reason, self._remedy = what, reason, remedy
 
     def __getattr__(self, name: str) -> Any:
         raise ImportError(
-            f"the compiled core of neurocensus does not load: {self._reason}; "
-            "reinstall neurocensus for this Python, or run `neurocensus doctor`"
+            f"the {self._what} of neurocensus does not load: {self._reason}; {self._remedy}"
         ) from self._reason
 
 
 if TYPE_CHECKING:
     from . import _core as core
+    from . import _cuda as cuda
 else:
     try:
         from . import _core as core
     except ImportError as error:
-        core = _Missing(error)
+        core = _Missing(
+            "compiled core", error, "reinstall neurocensus for this Python, or run `neurocensus doctor`"
+        )
+    try:
+        from . import _cuda as cuda
+    except ImportError as error:
+        cuda = _Missing(
+            "CUDA module",
+            error,
+            "install a build with it (from source, with nvcc and NEUROCENSUS_CUDA=ON), or count on the CPU",
+        )

@@ -6,14 +6,17 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import FLOATS, Buffer, buffer_of
+from .arrays import FLOATS, Buffer, buffer_of, is_torch
+from .memory import Memory, memory_for, memory_over
 from .native import core
-from .threads import thread_count
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT_VERSION: Final = 1
 HEADER: Final = ("examples", "values", "next_example")
@@ -33,13 +36,24 @@ class UnitState:
         units: number of units, at least 1.
         threshold: a value is zero when ``abs(value) <= threshold``; the default 0 means exactly zero.
         histogram: also count all finite values of the layer in log-linear bins (`reference.bin_edges`).
+        device: where the state is kept and counting runs: the host (default), or a CUDA device as torch names
+            it. There `update` launches on torch's current stream and waits for nothing; reading waits.
 
     Raises:
         TypeError: ``units`` is not an integer.
-        ValueError: ``units`` below 1; ``threshold`` negative, infinite or NaN.
+        ValueError: ``units`` below 1; ``threshold`` negative, infinite or NaN; a device that is not there.
+        ImportError: a CUDA device, and neurocensus was built without its CUDA module.
+        RuntimeError: CUDA refuses (no kernel for this device, say); the state is then as it was.
     """
 
-    def __init__(self, units: int, *, threshold: float = 0.0, histogram: bool = False) -> None:
+    def __init__(
+        self,
+        units: int,
+        *,
+        threshold: float = 0.0,
+        histogram: bool = False,
+        device: str | torch.device | None = None,
+    ) -> None:
         try:
             self._units = operator.index(units)
         except TypeError:
@@ -50,12 +64,25 @@ class UnitState:
         if not 0.0 <= self._threshold < math.inf:
             raise ValueError(f"threshold: expected a finite number of at least 0, got {threshold}")
         self._has_histogram = bool(histogram)
-        self._words = np.empty(core.state_words(self._units, self._has_histogram), np.int64)
+        self._memory = memory_for(self._units, self._has_histogram, device)
         self.reset()
+
+    @classmethod
+    def over(
+        cls, words: torch.Tensor, units: int, *, threshold: float = 0.0, histogram: bool = False
+    ) -> UnitState:
+        """The state whose memory ``words`` is: that of another one, see `words`. Nothing is checked."""
+        return cls._like(units, threshold, histogram, memory_over(words, units, histogram))
+
+    @classmethod
+    def _like(cls, units: int, threshold: float, histogram: bool, memory: Memory) -> UnitState:
+        out = cls.__new__(cls)
+        out._units, out._threshold, out._has_histogram, out._memory = units, threshold, histogram, memory
+        return out
 
     def reset(self) -> None:
         """Forget everything seen."""
-        core.reset(self._words, self._units, self._has_histogram)
+        self._memory.reset()
 
     def update(
         self,
@@ -66,28 +93,33 @@ class UnitState:
         mask: Any = None,
         first_example: int | None = None,
         threads: int | None = None,
+        enabled: torch.Tensor | None = None,
     ) -> UnitState:
         """Count one chunk of activations, in one pass over its memory, without a copy.
 
         Args:
             array: float32, float64, float16 or bfloat16; a NumPy array, a torch tensor, or anything with
-                ``__dlpack__``, of any strides, with an example axis, a unit axis and any position axes.
+                ``__dlpack__``, of any strides, with an example axis, a unit axis and any position axes. On
+                the state's device; to a state on the host, others are copied, with a warning.
             unit_axis: the axis of length `units`; may be negative.
             example_axis: the batch axis; may be negative.
             mask: bool of shape ``(examples, *positions)``, position axes in the array's order, or
                 ``(examples,)``; True where to look.
             first_example: index in the data set of the chunk's first example, for `argmax`; default: one
                 past the highest seen so far (`next_example`).
-            threads: at most so many; default: torch's setting where torch is loaded, else all CPUs.
+            threads: at most so many; on the host; default: torch's setting where torch is loaded, else all
+                CPUs.
+            enabled: a tensor of one integer on the state's device, read when the counting runs: 1, or 0 for
+                nothing to be counted. For code that cannot decide beforehand, such as a CUDA graph.
 
         Returns:
             This state.
 
         Raises:
             TypeError: not an array, or of another dtype; mask not boolean.
-            ValueError: axis out of range, another number of units, mask of another shape.
+            ValueError: axis out of range, another number of units, mask of another shape, another device.
         """
-        chunk = buffer_of(array, "array")
+        chunk = buffer_of(array, "array", self._memory.device)
         if chunk.dtype not in FLOATS:
             raise TypeError(
                 f"array: expected {', '.join(FLOATS[:-1])} or {FLOATS[-1]} activations, got {chunk.dtype}; "
@@ -96,23 +128,12 @@ class UnitState:
         view = self._view(chunk.shape, example_axis, unit_axis)
         shape = view(chunk.shape)
         keep = self._mask(mask, shape)
-        first = self.next_example if first_example is None else operator.index(first_example)
-        if first < 0:
-            raise ValueError(f"first_example: expected at least 0, got {first}")
-        core.update(
-            self._words,
-            self._units,
-            self._has_histogram,
-            chunk.address,
-            FLOATS.index(chunk.dtype),
-            shape,
-            view(chunk.strides),
-            keep.address if keep else 0,
-            keep.strides[0] if keep else 0,
-            keep.strides[1] if keep else 0,
-            first,
-            self._threshold,
-            thread_count(threads),
+        if first_example is not None:
+            first_example = operator.index(first_example)
+            if first_example < 0:
+                raise ValueError(f"first_example: expected at least 0, got {first_example}")
+        self._memory.update(
+            chunk, shape, view(chunk.strides), keep, first_example, self._threshold, threads, enabled
         )
         return self
 
@@ -127,11 +148,15 @@ class UnitState:
             )
         return view
 
-    @staticmethod
-    def _mask(mask: Any, shape: Sequence[int]) -> Buffer | None:
+    def _mask(self, mask: Any, shape: Sequence[int]) -> Buffer | None:
         if mask is None:
             return None
-        given = buffer_of(mask, "mask")
+        device = self._memory.device
+        if device is not None and not (is_torch(mask) and mask.device == device):
+            import torch
+
+            mask = torch.as_tensor(mask, device=device)
+        given = buffer_of(mask, "mask", device)
         if given.dtype != "bool":
             raise TypeError(f"mask: expected a boolean array, got {given.dtype}; use mask != 0")
         examples, positions = shape[0], tuple(shape[2:])
@@ -145,12 +170,12 @@ class UnitState:
         if len(positions) == 1:
             return given
         # Masks are small; one position stride serves all of them once they are contiguous.
-        owner = given.owner if isinstance(given.owner, np.ndarray) else given.owner.numpy()
-        flat = np.ascontiguousarray(owner.reshape(examples, math.prod(positions)))
-        return buffer_of(flat, "mask")
+        flat = given.owner.reshape(examples, math.prod(positions))
+        flat = flat.contiguous() if is_torch(flat) else np.ascontiguousarray(flat)
+        return buffer_of(flat, "mask", device)
 
     def merge(self, other: UnitState) -> UnitState:
-        """Fold another state into this one, as if this one had seen its data too.
+        """Fold another state, on whatever device, into this one, as if this one had seen its data too.
 
         Counts, extrema, argmax and bins come out the same whatever the order and the split; moments to
         rounding. Example indices are kept as they are: where both parts began at example 0, give
@@ -169,21 +194,36 @@ class UnitState:
             mine, its = getattr(self, name), getattr(other, name)
             if mine != its:
                 raise ValueError(f"other: expected {name} {mine}, got {its}; only like states can be merged")
-        core.merge(self._words, other._words, self._units, self._has_histogram)
+        self._memory.merge(other._memory)
         return self
 
-    def copy(self) -> UnitState:
-        """A state of its own with the same content."""
-        out = UnitState(self._units, threshold=self._threshold, histogram=self._has_histogram)
-        out._words[:] = self._words
-        return out
+    def copy(self, device: str | torch.device | None = None) -> UnitState:
+        """A state of its own with the same content, on ``device``; default: where this one is."""
+        mine = self._memory
+        memory = mine.empty_copy() if device is None else memory_for(self._units, self._has_histogram, device)
+        memory.write(mine.read())
+        return self._like(self._units, self._threshold, self._has_histogram, memory)
+
+    @property
+    def device(self) -> str:
+        """Where the state is kept and counting runs: "cpu", "cuda:0", ..."""
+        return "cpu" if self._memory.device is None else str(self._memory.device)
+
+    @property
+    def words(self) -> torch.Tensor:
+        """The memory of the state, int64, flat, on its device: always the same tensor.
+
+        For `over`, and for code that moves states about; what is where in it is the core's affair.
+        """
+        return self._memory.tensor
 
     def to_dict(self) -> dict[str, Any]:
         """Content as plain integers, floats and arrays, with ``format_version``; see `from_dict`."""
+        state = self if self._memory.device is None else self.copy("cpu")  # to wait for the device once only
         out: dict[str, Any] = {"format_version": FORMAT_VERSION, "threshold": self._threshold}
-        out.update({name: getattr(self, name) for name in (*HEADER, *core.FIELDS)})
+        out.update({name: getattr(state, name) for name in (*HEADER, *core.FIELDS)})
         if self._has_histogram:
-            out["histogram"] = self.histogram
+            out["histogram"] = state.histogram
         return out
 
     @classmethod
@@ -235,6 +275,10 @@ class UnitState:
             raise ValueError(
                 "data: expected counts that agree with one another, got impossible ones; damaged?"
             )
+
+    @property
+    def _words(self) -> Counts:
+        return self._memory.read()
 
     def _column(self, name: str) -> npt.NDArray[Any]:
         start = core.HEADER_WORDS + core.FIELDS.index(name) * self._units

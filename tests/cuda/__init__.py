@@ -1,0 +1,1 @@
+"""Tests of the CUDA module and of what runs on a CUDA device."""
