@@ -11,8 +11,8 @@ unexport PYTHONPATH
 # Stamps: each step runs again only when what it rests on has changed.
 TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
-NATIVE := CMakeLists.txt cpp/CMakeLists.txt \
-          $(shell find cpp/bindings cpp/include cpp/src -name "*.[ch]pp")
+NATIVE := CMakeLists.txt cpp/CMakeLists.txt cuda/CMakeLists.txt cmake/cuda.cmake \
+          $(shell find cpp/bindings cpp/include cpp/src cuda/bindings cuda/src -name "*.[ch]*")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

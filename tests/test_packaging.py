@@ -14,7 +14,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import neurocensus
-from neurocensus import _core
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -64,22 +63,26 @@ def test_every_declared_package_is_pinned_to_a_version_it_allows(python: str) ->
 def test_pins_suit_cpu_and_cuda_builds_of_torch() -> None:
     for pin in pins():
         assert "+" not in str(pin.specifier), f"{pin}: a local label names one build"
+        if pin.name == "nvidia-cuda-cuobjdump":  # a tool of the tests, which no torch brings along
+            continue
         assert not pin.name.startswith(("nvidia", "cuda", "triton")), f"{pin}: torch pins these itself"
 
 
 def test_types_and_templates_are_shipped() -> None:
     package = files("neurocensus")
-    for name in ("py.typed", "_core.pyi", "templates/report.html.j2"):
+    for name in ("py.typed", "_core.pyi", "_cuda.pyi", "templates/report.html.j2"):
         assert package.joinpath(name).is_file(), name
 
 
-def test_the_stub_names_what_the_core_has() -> None:
+@pytest.mark.parametrize("name", ["_core", "_cuda"])
+def test_the_stubs_name_what_the_modules_have(name: str) -> None:
     """`make stubs-check` compares all of it; this needs no tool."""
-    tree = ast.parse((ROOT / "src/neurocensus/_core.pyi").read_text())
+    module = pytest.importorskip(f"neurocensus.{name}", reason="built without the CUDA module: no nvcc found")
+    tree = ast.parse((ROOT / f"src/neurocensus/{name}.pyi").read_text())
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     constants = {node.target.id for node in tree.body
                  if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}  # fmt: skip
-    assert (functions | constants) - {"__all__"} == {name for name in dir(_core) if not name.startswith("_")}
+    assert (functions | constants) - {"__all__"} == {name for name in dir(module) if not name.startswith("_")}
 
 
 def test_the_changelog_knows_this_version() -> None:

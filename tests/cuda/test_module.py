@@ -52,7 +52,9 @@ def test_every_kernel_is_there_for_every_architecture(
 ) -> None:
     assert len(_cuda.kernels()) == 36
     names = [re.sub(r"\D", "", name) for name in _cuda.architectures().split(",")]
-    assert sorted(usage) == sorted(names)
+    assert usage
+    if all(names):  # not "native", say
+        assert sorted(usage) == sorted(names)
     for architecture, kernels in usage.items():
         assert sorted(kernels) == sorted(_cuda.kernels()), architecture
 
@@ -65,6 +67,7 @@ def test_no_kernel_spills_registers(usage: dict[str, dict[str, tuple[int, int, i
             assert registers <= 128, f"{name} on sm_{architecture}: {registers} registers"
 
 
+@pytest.mark.skipif(_cuda.architectures() == "native", reason="built for this machine's devices alone")
 def test_it_carries_code_for_devices_to_come() -> None:
     assert "and newer" in _cuda.architectures()
 
