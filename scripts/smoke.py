@@ -7,6 +7,7 @@ Looks at what was packaged, then counts, audits, saves, reports and asks the com
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,9 +21,10 @@ import neurocensus as nc
 
 SOURCES = {"CMakeLists.txt", "cpp/CMakeLists.txt", "cpp/src/update.cpp", "cpp/tests/test_update.cpp",
            "cpp/include/neurocensus/ops.hpp", "cpp/bindings/module.cpp", "src/neurocensus/_core.pyi",
+           "cmake/cuda.cmake", "cuda/CMakeLists.txt", "cuda/src/rows.cu", "cuda/tests/emulated/cuda_runtime.h",
            "LICENSE", "constraints.txt", "tests/conftest.py"}  # fmt: skip
-PACKAGED = {"py.typed", "_core.pyi", "templates/report.html.j2", "reference.py"}
-SOURCE_SUFFIXES = {".cpp", ".hpp", ".txt", ".cmake", ".toml"}
+PACKAGED = {"py.typed", "_core.pyi", "_cuda.pyi", "templates/report.html.j2", "reference.py"}
+SOURCE_SUFFIXES = {".cpp", ".hpp", ".cu", ".cuh", ".txt", ".cmake", ".toml"}
 
 
 def check_sdist(path: Path) -> None:
@@ -42,6 +44,23 @@ def check_wheel() -> None:
     assert len([name for name in names if name.startswith("_core.") and name != "_core.pyi"]) == 1, names
     assert not [path for path in package if path.suffix in SOURCE_SUFFIXES], names
     assert "site-packages" in nc.__file__, f"not the installed package: {nc.__file__}"
+
+
+def check_cuda() -> None:
+    """The CUDA module is there if nvcc was, imports without a device, and says at a call what is missing."""
+    try:
+        from neurocensus import _cuda
+    except ImportError as error:
+        assert shutil.which("nvcc") is None, f"there is nvcc, but: {error}"
+        return
+    count, reason = _cuda.device_count()
+    if count == 0:
+        try:
+            _cuda.reset(0, 1, False, 0, 0)
+        except RuntimeError as error:
+            assert reason in str(error), error
+        else:
+            raise AssertionError("it counts without a device?")
 
 
 def check_state() -> None:
@@ -83,6 +102,7 @@ def main() -> None:
     check_sdist(Path(sys.argv[1]))
     check_wheel()
     check_state()
+    check_cuda()
     with TemporaryDirectory() as folder:
         check_audit(Path(folder))
     check_command_line()

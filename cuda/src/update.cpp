@@ -21,6 +21,11 @@ std::string shape_of(const View& view) {
     return out.str();
 }
 
+std::string counting(const char* kernel, const View& view) {
+    return kernel + std::string("to count ") + kDTypeNames[static_cast<int>(view.dtype)] +
+           " values of shape (examples, units, positions...) " + shape_of(view);
+}
+
 std::string hint(cudaError_t error) {
     switch (error) {
         case cudaErrorNoKernelImageForDevice:
@@ -37,10 +42,12 @@ std::string hint(cudaError_t error) {
     }
 }
 
-void check(cudaError_t error, const std::string& what) {
+// `what` is called for the words only if there is an error.
+template <class What>
+void check(cudaError_t error, const What& what) {
     if (error == cudaSuccess) return;
     cudaGetLastError();  // or the caller's next call would meet it again
-    throw std::runtime_error("CUDA refused " + what + ": " + cudaGetErrorString(error) + " (" +
+    throw std::runtime_error("CUDA refused " + what() + ": " + cudaGetErrorString(error) + " (" +
                              cudaGetErrorName(error) + ")" + hint(error));
 }
 
@@ -48,9 +55,9 @@ void check(cudaError_t error, const std::string& what) {
 class OnDevice {
    public:
     explicit OnDevice(int device) {
-        check(cudaGetDevice(&before_), "to look for a device");
+        check(cudaGetDevice(&before_), [] { return std::string("to look for a device"); });
         if (before_ == device) return;
-        check(cudaSetDevice(device), "device " + std::to_string(device));
+        check(cudaSetDevice(device), [&] { return "device " + std::to_string(device); });
         changed_ = true;
     }
     ~OnDevice() {
@@ -66,13 +73,14 @@ class OnDevice {
 
 int attribute(cudaDeviceAttr which, int device) {
     int value = 0;
-    check(cudaDeviceGetAttribute(&value, which, device), "to describe device " + std::to_string(device));
+    check(cudaDeviceGetAttribute(&value, which, device),
+          [&] { return "to describe device " + std::to_string(device); });
     return value;
 }
 
-template <class Args>
+template <class Args, class What>
 void launch(void (*kernel)(Args), std::int64_t blocks, int threads, int shared, const Place& place,
-            const Args& args, const std::string& what) {
+            const Args& args, const What& what) {
     // More shared memory than 48 KiB must be asked for, on every device; it is cheap.
     if (shared > 48 << 10)
         check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
@@ -149,8 +157,6 @@ Fold fold_job(const Plan& plan, StateView state, const Scan& scan) {
 Needs update(StateView state, const View& given, const Mask& mask, const Options& options,
              const std::uint8_t* enabled, const Scratch& scratch, const Place& place) {
     const View view = simplified(given);
-    const std::string what = std::string("to count ") + kDTypeNames[static_cast<int>(view.dtype)] +
-                             " values of shape (examples, units, positions...) " + shape_of(view);
     const OnDevice guard(place.device);
     const Device device{attribute(cudaDevAttrMultiProcessorCount, place.device),
                         attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, place.device)};
@@ -158,27 +164,29 @@ Needs update(StateView state, const View& given, const Mask& mask, const Options
     if (scratch.zeros_bytes < plan.needs.zeros_bytes || scratch.parts_bytes < plan.needs.parts_bytes)
         return plan.needs;
     if (plan.scan_blocks > kMostBlocks || plan.fold_blocks > kMostBlocks)
-        throw std::runtime_error("CUDA has no grid large enough " + what + "; count it in several calls");
+        throw std::runtime_error("CUDA has no grid large enough " + counting("", given) +
+                                 "; count it in several calls");
     const Scan scan = scan_job(plan, state, view, mask, options, enabled, scratch);
     if (plan.places > 0) {
         const ScanKernel kernel = plan.rows ? rows_kernel(view.dtype, plan.vector, plan.bins)
                                             : columns_kernel(view.dtype, plan.vector, plan.bins);
         launch(kernel, plan.scan_blocks, kThreads, plan.shared_bytes, place, scan,
-               (plan.rows ? "scan_rows " : "scan_columns ") + what);
+               [&] { return counting(plan.rows ? "scan_rows " : "scan_columns ", given); });
     }
-    launch(kFold, plan.fold_blocks, kThreads, 0, place, fold_job(plan, state, scan), "fold " + what);
+    launch(kFold, plan.fold_blocks, kThreads, 0, place, fold_job(plan, state, scan),
+           [&] { return counting("fold ", given); });
     return plan.needs;
 }
 
 void reset(StateView state, const Place& place) {
     const OnDevice guard(place.device);
     launch(kReset, blocks_for(state.units), kThreads, 0, place, state,
-           "to reset the state of " + std::to_string(state.units) + " units");
+           [&] { return "to reset the state of " + std::to_string(state.units) + " units"; });
 }
 
 void merge(StateView into, StateView from, const Place& place) {
     const OnDevice guard(place.device);
-    const std::string what = "to merge states of " + std::to_string(into.units) + " units";
+    const auto what = [&] { return "to merge states of " + std::to_string(into.units) + " units"; };
     const Merge job{into, from};
     launch(kMergeUnits, blocks_for(into.units), kThreads, 0, place, job, what);
     launch(kMergeHeader, 1, 1, 0, place, job, what);
