@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from neurocensus import UnitState, memory
+from neurocensus import UnitState, audit, memory
+from neurocensus.capture.counting import Counter
 from neurocensus.native import cuda
 
 from .backends import Backend, Cuda, Emulated, EmulatedMemory, backend_name
+from .parity import budget
 
 DEVICES = [Emulated(), pytest.param(Cuda(), marks=pytest.mark.cuda)]
 
@@ -173,3 +176,26 @@ def test_the_stand_in_of_the_cuda_module_says_what_to_do() -> None:
     with pytest.raises(ImportError, match="the CUDA module of neurocensus does not load: no module; "):
         _ = missing.update
     assert cuda is not None
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_audit_by_the_kernels_is_that_by_the_core(
+    monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, dtype: torch.dtype
+) -> None:
+    """The whole way from the hooks, with kernels that are emulated."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16 * 49, 10)
+    )
+    model = model.to(dtype=dtype, memory_format=layout)
+    data = [torch.randn(n, 3, 16, 16).to(dtype=dtype, memory_format=layout) for n in (5, 5, 2)]
+    wanted = audit(model, data, histogram=True, progress=False)
+    with Emulated().active():
+        monkeypatch.setattr(
+            Counter, "_state", lambda self, units, device: Emulated().state(units, histogram=True)
+        )
+        found = audit(model, data, histogram=True, progress=False)
+    assert list(found.layers) == list(wanted.layers)
+    for name, layer in found.layers.items():
+        budget.assert_same(layer.state, wanted.layers[name].state)

@@ -38,8 +38,12 @@ class Auditor:
         audit = auditor.compute()
 
     The model's mode, gradients and data are yours: the auditor only looks. Activations are reduced as they
-    appear, nothing of them is kept. A compiled model runs uncompiled inside the block. What an activation
-    checkpoint recomputes in the backward pass is not counted again.
+    appear, nothing of them is kept. What an activation checkpoint recomputes in the backward pass is not
+    counted again.
+
+    A model that is compiled after the auditor was attached is counted inside the compiled code, from the
+    second forward on; the first one runs uncompiled. Where that cannot be, compiled models run uncompiled
+    while the auditor is attached, and `uncompiled` says why.
 
     Args:
         model: the model, in eager mode; wrapped in DistributedDataParallel, FSDP or `torch.compile` too.
@@ -91,21 +95,20 @@ class Auditor:
             "histogram": histogram,
             "threads": threads,
         }
+        self._trace = True  # inside compiled code, where possible
         self._capture = Capture(model, **self._options)
 
     def attach(self) -> Auditor:
         """Start to look: put the hooks on the model. Raises RuntimeError if they are on it."""
         if self._capture.hooks.attached:
             raise RuntimeError("this Auditor is attached already; detach it first, or make a second Auditor")
-        _Eager.hold()
-        self._capture.hooks.attach()
+        self._capture.attach(self._trace)
         return self
 
     def detach(self) -> None:
         """Stop looking: take the hooks off. What was counted is kept. Does nothing if they are off."""
         if self._capture.hooks.attached:
-            self._capture.hooks.detach()
-            _Eager.release()
+            self._capture.detach()
 
     def __enter__(self) -> Auditor:
         return self.attach()
@@ -134,19 +137,27 @@ class Auditor:
     @property
     def skipped(self) -> dict[str, str]:
         """Points left out because their output cannot be counted, and why (integer output, no examples)."""
-        return dict(self._capture.skipped)
+        return self._capture.left_out()
+
+    @property
+    def uncompiled(self) -> str | None:
+        """Why compiled models run uncompiled in every forward, not just the first; None if they do not."""
+        return self._capture.uncompiled
 
     def reset(self) -> None:
         """Forget everything counted; the next forward is the first again."""
         if self._capture.hooks.running:
             raise RuntimeError("reset inside a forward of the model; call it between forwards")
+        if self._capture.traced.kinds:  # compiled code counts into these states
+            self._capture.reset()
+            return
         attached = self._capture.hooks.attached
         mask = self._capture.counter.mask
-        self._capture.hooks.detach()
+        self.detach()
         self._capture = Capture(self._model, **self._options)
         self._capture.counter.mask = mask
         if attached:
-            self._capture.hooks.attach()
+            self.attach()
 
     def compute(self) -> Audit:
         """What was counted so far, as a copy: go on, and compute again.
@@ -158,17 +169,18 @@ class Auditor:
     def _compute(self, examples: int | None, batches: int | None) -> Audit:
         capture = self._capture
         self._warn()
+        traced = capture.traced_calls()
         layers = {
             point.name: LayerAudit(
                 name=point.name,
-                state=point.state.copy(),
+                state=point.total(),
                 kind=point.kind,
                 unit_axis=point.unit_axis,
                 unit_rule=point.unit_rule,
                 example_axis=point.example_axis,
                 dtype=point.dtype,
                 training=point.training,
-                calls=point.calls,
+                calls=point.calls + traced.get(point, 0),
                 masked=point.masked,
             )
             for point in capture.counted()
@@ -187,8 +199,9 @@ class Auditor:
 
     def _warn(self) -> None:
         capture = self._capture
-        if capture.skipped:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in capture.skipped.items())
+        left_out = capture.left_out()
+        if left_out:
+            listed = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
             warnings.warn(f"not counted: {listed}", UserWarning, stacklevel=4)
         counted = {point.name for point in capture.counted()}
         unmasked = {name: shape for name, shape in capture.counter.unmasked.items() if name in counted}
@@ -255,6 +268,7 @@ def audit(
         model, layers=layers, unit_axis=unit_axis, example_axis=example_axis, threshold=threshold,
         histogram=histogram, threads=threads,
     )  # fmt: skip
+    auditor._trace = False
     capture = auditor._capture
     examples = batches = 0
     # FSDP's all-gather does not work on tensors of inference mode.
@@ -318,26 +332,6 @@ def _check_model(model: Any) -> None:
                 "model: nn.DataParallel runs copies of the model in threads, which cannot be "
                 "counted together; audit its .module"
             )
-
-
-class _Eager:
-    """Compiled models run uncompiled while any Auditor is attached: compiled code runs no hooks."""
-
-    _holders = 0
-    _stance: Any = None
-
-    @classmethod
-    def hold(cls) -> None:
-        cls._holders += 1
-        if cls._stance is None and "torch._dynamo" in sys.modules:  # else nothing has been compiled
-            cls._stance = torch.compiler.set_stance("force_eager")
-
-    @classmethod
-    def release(cls) -> None:
-        cls._holders -= 1
-        if cls._holders == 0 and cls._stance is not None:
-            cls._stance.__exit__(None, None, None)
-            cls._stance = None
 
 
 def _device(device: str | torch.device) -> torch.device:

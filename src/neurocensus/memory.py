@@ -6,6 +6,7 @@ Both hold the same flat int64 words (`cpp/include/neurocensus/state.hpp`). Calle
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +121,7 @@ class DeviceMemory:
         self._torch = torch  # at hand: an import statement costs a tenth of a call
         self._stream: torch.cuda.Stream | None = None  # on which the words were last used
         self._raw_stream: int | None = None
+        _living[words.data_ptr()] = self
 
     @property
     def tensor(self) -> torch.Tensor:
@@ -219,6 +221,7 @@ class Scratch:
         return self.sizes[1] >= needed[0] and self.sizes[3] >= needed[1]
 
 
+_living: WeakValueDictionary[int, DeviceMemory] = WeakValueDictionary()  # by the address of their words
 _NONE = Scratch(None, (0, 0))
 _scratch: dict[tuple[int, int], Scratch] = {}  # by device and stream
 
@@ -250,6 +253,6 @@ def memory_for(units: int, histogram: bool, device: Any) -> Memory:
 
 def memory_over(words: torch.Tensor, units: int, histogram: bool) -> Memory:
     """Memory of a state whose words are those of a tensor."""
-    if words.is_cuda:
-        return DeviceMemory(units, histogram, words.device, words)
+    if words.is_cuda:  # the one that knows on which stream they were last used, where it still lives
+        return _living.get(words.data_ptr()) or DeviceMemory(units, histogram, words.device, words)
     return HostMemory(units, histogram, words.numpy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["core", "cuda"]
+__all__ = ["core", "cuda", "has_cuda"]
 
 
 class _Missing:
@@ -19,6 +19,9 @@ class _Missing:
         ) from self._reason
 
 
+has_cuda = True
+"""Whether the CUDA module is there. It may still find no device."""
+
 if TYPE_CHECKING:
     from . import _core as core
     from . import _cuda as cuda
@@ -32,6 +35,7 @@ else:
     try:
         from . import _cuda as cuda
     except ImportError as error:
+        has_cuda = False
         cuda = _Missing(
             "CUDA module",
             error,

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neurocensus import UnitState
 from neurocensus.auditor import Auditor
+from neurocensus.capture.counting import Counter
+from neurocensus.capture.functions import Role
+from neurocensus.capture.points import Point
 
 from .models import Apply, assert_counts, run
 
@@ -97,3 +102,24 @@ def test_transforms_of_torch_func_are_skipped() -> None:
     with Auditor(model, layers="modules") as auditor:
         torch.vmap(model)(torch.randn(2, 4, 3))
     assert set(auditor.skipped) == {"0", "1"}
+
+
+def test_a_state_for_each_device_joined_at_the_end() -> None:
+    """Devices by name only: what they hold is on the host here, as it is where there is no CUDA module."""
+    counter = Counter(unit_axis=None, example_axis=0, threshold=0.0, histogram=False, threads=1)
+    point = Point("relu", "ReLU", Role.ACTIVATION)
+    first, second = torch.randn(4, 3), torch.randn(5, 3)
+    counter.place(point, first, None, False)
+    counter.base, counter.batch = 0, 4
+    counter.count(point, first, False)
+    point.device = torch.device("cuda", 7)  # as if the first had been there
+    counter.base, counter.batch = 4, 5
+    counter.count(point, second, False)
+    assert point.state is not None
+    assert point.state.examples == 4
+    assert [state.examples for state in point.elsewhere.values()] == [5]
+    total, wanted = point.total(), UnitState(3).update(torch.cat([first, second]))
+    for name in ("examples", "values", "nonzero", "max", "argmax"):
+        np.testing.assert_array_equal(getattr(total, name), getattr(wanted, name), err_msg=name)
+    point.drop()
+    assert not point.elsewhere

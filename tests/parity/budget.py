@@ -17,7 +17,7 @@ EXACT = (
 BUDGET = {"mean": 5e-6, "mean_abs": 1e-5, "m2": 3e-5}
 
 
-def assert_same(state: UnitState, wanted: reference.Census) -> None:
+def assert_same(state: UnitState, wanted: reference.Census | UnitState) -> None:
     for name in EXACT:
         np.testing.assert_array_equal(getattr(state, name), getattr(wanted, name), err_msg=name)
     if state.histogram is not None:

@@ -9,7 +9,8 @@ where that function is the activation, they are not counted at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -17,16 +18,29 @@ from torch import Tensor, nn
 
 from .. import units
 from ..selection import Layers, check_name, select, unknown
-from . import functions
+from . import compiler, functions
 from .counting import Counter, Unusable
 from .flow import Flow, parameters_in
 from .functions import Function, Role
 from .hooks import Frame, Hooks
 from .names import named_modules, unwrapped
 from .points import Calls, Point, Site, activation_of, batch_size, sequence_first, tensors_in
+from .traced import Traced
 
 _ASKING = (Role.WEIGHT, Role.NORM)
 _POINTS = (Role.ACTIVATION, Role.POOLING, *_ASKING)
+_MISSED = (
+    "first reached inside compiled code, where it was not counted; run the model once uncompiled on such "
+    "input inside the block, with torch.compiler.set_stance('force_eager')"
+)
+_HIDDEN = (
+    "called in an uncompiled forward and, as far as torch.compile shows, not in each compiled one, where it "
+    "was not counted; if it should have been, audit uncompiled, with torch.compiler.set_stance('force_eager')"
+)
+_COMPILED_BEFORE = (
+    "something was compiled before the auditor was attached, and compiled code runs no hooks that came "
+    "later; attach before compiling, or call torch.compiler.reset() before you attach"
+)
 
 
 class _Output(NamedTuple):
@@ -64,6 +78,8 @@ class Capture:
         self._calls: dict[str, Calls] = {}  # a function and a module of one name share their calls
         root = type(unwrapped(model)).__name__
         for name, module, wrapper in named_modules(model):
+            if wrapper and "_orig_mod" in module._modules:
+                continue  # it calls the model from outside of the compiled code
             self._sites[module] = Site(
                 name=name,
                 own=self._calls.setdefault(name or root, Calls(name or root)),
@@ -99,23 +115,39 @@ class Capture:
         self._latest: Function | None = None  # the last function that stated where units are
         self._forward = 0
         self._entry: Site | None = None
-        self.hooks = Hooks(self._sites, self)
+        self._traceable = False  # compiled code is trusted to have been made with the hooks
+        self._hidden: dict[Point, str] = {}  # functional points that traced hooks would not be told of
+        self._checkpointed = False
+        self._root = 0
+        self.uncompiled: str | None = None  # why compiled models run uncompiled
+        self.traced = Traced(self.counter, example_axis, self._possible, self._wants_unseen, threads)
+        self.hooks = Hooks(self._sites, self, self.traced)
 
     # What was seen.
 
     @property
     def examples(self) -> int:
         """Examples that went through the model (through its most used part, where parts were called)."""
-        return max(self._examples.values(), default=0)
+        return self._most(self._examples, ((kind.entry, n) for kind, _, n in self.traced.forwards()))
 
     @property
     def batches(self) -> int:
         """Completed model forwards."""
-        return max(self._batches.values(), default=0)
+        return self._most(self._batches, ((kind.entry, n) for kind, n, _ in self.traced.forwards()))
+
+    def _most(self, eagerly: Mapping[Site, int], compiled: Iterable[tuple[str, int]]) -> int:
+        """Of the modules that were called: what the most used one saw, eagerly and in compiled code."""
+        seen = {site.name: n for site, n in eagerly.items()}
+        for entry, n in compiled:
+            seen[entry] = seen.get(entry, 0) + n
+        return max(seen.values(), default=0)
 
     def counted(self) -> list[Point]:
         """The points that are wanted and have fired, in the order in which they first did."""
-        return [p for p in self.points.values() if p.wanted and p.state is not None]
+        traced = self.traced_calls()
+        return [
+            p for p in self.points.values() if p.wanted and p.state is not None and (p.calls or p in traced)
+        ]
 
     def expected(self) -> list[str]:
         """Names of the points that should fire: those that did, then those that have not."""
@@ -151,15 +183,19 @@ class Capture:
         self._entry = site
         counter = self.counter
         counter.base = self._examples.get(site, 0) if self.first_example is None else self.first_example
+        if self.traced.kinds:  # how many the compiled forwards had is known to the device
+            counter.base = None
         counter.batch = batch_size((args, kwargs), self._example_axis)
         self._flow = None if self._batches.get(site) else Flow()
         self._waiting = None
         self._latest = None
+        self._root = id(sys._getframe(2))  # what calls the hooks of the module that is entered
 
     def end(self, complete: bool) -> None:
         """Decide what is undecided, unless the forward broke off: then the next one will tell."""
         if complete:
             self._count_waiting()
+        followed = self._flow is not None
         self._flow = self._waiting = None
         if not complete or self._entry is None:
             return
@@ -171,6 +207,98 @@ class Capture:
                     point.drop()
                 else:
                     point.wanted = True
+        if followed and self._traceable:
+            self._let_trace(self._entry)
+
+    # Inside compiled code.
+
+    def attach(self, trace: bool) -> None:
+        """Put the hooks on. Compiled models run uncompiled at first, and later too unless `trace`."""
+        self.uncompiled = None
+        if not compiler.Trusted.all():
+            self.uncompiled = _COMPILED_BEFORE
+        elif trace and not compiler.can_trace():
+            self.uncompiled = f"torch {torch.__version__} cannot compile the hooks of an audit"
+        self._traceable = trace and self.uncompiled is None
+        if self._traceable:
+            compiler.Trusted.hold(self)
+        compiler.Uncompiled.hold(self)
+        self.traced.switch(True)
+        self.hooks.attach(self._traceable)
+        if self._traceable and self.traced.ready:
+            compiler.Uncompiled.release(self)
+
+    def detach(self) -> None:
+        """Take the hooks off."""
+        self.hooks.detach()
+        self.traced.switch(False)
+        compiler.Uncompiled.release(self)
+        compiler.Trusted.release(self)
+
+    def reset(self) -> None:
+        """Forget what was counted, and keep what the compiled code is made of: points, axes, states."""
+        for point in self.points.values():
+            point.calls, point.training, point.masked = 0, False, False
+            for state in filter(None, (point.state, *point.elsewhere.values())):
+                state.reset()
+        self._examples.clear()
+        self._batches.clear()
+        self.traced.reset()
+
+    def _let_trace(self, entry: Site) -> None:
+        """Plan what compiled code does, and let models be compiled once all of this one has been seen."""
+        for site in self._sites.values():
+            if self._selection.rule:
+                own = site.role in _POINTS
+            else:
+                own = site.own.name in self._selection.modules and not site.wrapper
+            self.traced.plan(site, own)
+        hidden = [f"{point.name} ({function})" for point, function in self._hidden.items() if point.wanted]
+        if hidden:
+            self.uncompiled = f"torch.compile does not show these functions to an audit: {', '.join(hidden)}"
+        elif self._checkpointed:
+            self.uncompiled = "torch.compile runs what is inside an activation checkpoint a second time"
+        if self.uncompiled:
+            self._traceable = self.traced.ready = False
+            compiler.Uncompiled.hold(self)
+            return
+        functional = [calls for site in self._sites.values() for calls in site.functions.values()]
+        self.traced.expect(entry, {c.name: c.called(self._forward) for c in functional})
+        self.traced.ready = True
+        # Parts that are called by themselves come one by one; a part of the whole may be for training only.
+        if not entry.name or all(site.called or n in self._used for n, site in self._leaves.items()):
+            compiler.Uncompiled.release(self)
+
+    def _possible(self, func: Callable[..., Any]) -> str:
+        entry = functions.FUNCTIONS.get(func)
+        return entry.name if entry is not None and self._functional_point_possible(entry) else ""
+
+    def _wants_unseen(self, name: str) -> bool:
+        selection, base = self._selection, name.partition(":")[0]
+        if selection.rule:
+            return True
+        function = selection.function is not None and selection.function(base)
+        return selection.calls(name) and (function or base in selection.modules)
+
+    def traced_calls(self) -> dict[Point, int]:
+        """How often the points were counted in compiled code; notes training and masks on them."""
+        found: dict[Point, int] = {}
+        for kind, forwards, _ in self.traced.forwards():
+            for name in kind.counted if forwards else ():
+                point = self.points[name]
+                found[point] = found.get(point, 0) + forwards
+                point.training |= name in kind.training
+                point.masked |= name in kind.masked
+        return found
+
+    def left_out(self) -> dict[str, str]:
+        """Points that were not counted, or not always, and why."""
+        hidden = [
+            name for name in self.traced.hidden if any(p and p.wanted for p in self._calls[name].points)
+        ]
+        return self.skipped | dict.fromkeys(self.traced.missed, _MISSED) | dict.fromkeys(hidden, _HIDDEN)
+
+    # What the hooks tell, of single calls.
 
     def module(self, frame: Frame, args: tuple[Any, ...], output: Any) -> None:
         """Count the output of a module, if it is an audit point."""
@@ -178,6 +306,8 @@ class Capture:
         site.called = True
         if self._flow is not None:
             self._follow_module(frame, args, output)
+            if self._traceable:
+                self._checkpointed |= compiler.checkpointed(sys._getframe(1), self._root)
         if self._selection.rule:
             if site.role not in _POINTS:
                 return
@@ -280,6 +410,11 @@ class Capture:
                 point = self._functional(calls, index, entry.name, role)
             if point is not None and point.wanted is None:
                 frame.created.append(point)
+            if point is not None and self._traceable:
+                caller = sys._getframe(3)  # of the function: this, the hooks, their function mode, the model
+                if not compiler.shows(func, caller) or compiler.disabled(caller, self._root):
+                    self._hidden[point] = getattr(func, "__name__", str(func))
+                self._checkpointed |= compiler.checkpointed(caller, self._root)
             mark = point if self._selection.rule else None
             self._flow.follow(role, entry, func, args, kwargs, result, mark)
         if point is not None and point.wanted is not False:

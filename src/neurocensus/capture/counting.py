@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from .. import units
+from ..native import has_cuda
 from ..state import UnitState
 from .points import Point
 
-_COUNTABLE = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
+COUNTABLE = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
 
 
 class Unusable(Exception):
@@ -36,10 +37,10 @@ class Counter:
     ) -> None:
         self._unit_axis, self._example_axis = unit_axis, example_axis
         self._threshold, self._histogram, self._threads = threshold, histogram, threads
-        self.base = 0  # index of the forward's first example
+        self.base: int | None = 0  # index of the forward's first example; None: that of each state
         self.batch: int | None = None  # examples in the forward, if known
         self.mask: Tensor | None = None
-        self.unmasked: dict[str, tuple[int, ...]] = {}  # points that the mask did not fit, with a shape
+        self.unmasked: dict[str, object] = {}  # points that the mask did not fit, with a shape
 
     def place(
         self, point: Point, tensor: Tensor, origin: tuple[int, str] | None, sequence_first: bool
@@ -70,7 +71,8 @@ class Counter:
         point.rank, point.unit_axis, point.unit_rule = rank, axis, rule
         point.dtype = str(tensor.dtype).removeprefix("torch.")
         units_in = _two_axes(tensor).shape[axis]
-        point.state = UnitState(units_in, threshold=self._threshold, histogram=self._histogram)
+        point.device = tensor.device
+        point.state = self._state(units_in, tensor.device)
 
     def count(self, point: Point, tensor: Tensor | None, training: bool) -> None:
         """Update the state of `point`, which is placed, by an output.
@@ -82,12 +84,17 @@ class Counter:
         if tensor is None:
             raise Unusable("expected a tensor in the output, got none", TypeError)
         assert point.state is not None
-        if tensor.dtype not in _COUNTABLE:
+        if tensor.dtype not in COUNTABLE:
             check_countable(tensor)
         tensor = _two_axes(tensor)
         unit_axis = _axis_now(point, tensor)
         mask = None if self.mask is None else self._mask_of(point, tensor, unit_axis, self.mask)
-        point.state.update(
+        state = point.state
+        if tensor.device != point.device:  # the model has been moved, or runs in several places
+            if tensor.device not in point.elsewhere:
+                point.elsewhere[tensor.device] = self._state(state.units, tensor.device)
+            state = point.elsewhere[tensor.device]
+        state.update(
             tensor.detach() if tensor.requires_grad else tensor,
             unit_axis,
             example_axis=point.example_axis,
@@ -99,6 +106,16 @@ class Counter:
         point.masked |= mask is not None
         point.training |= training
 
+    def _state(self, units_in: int, device: torch.device) -> UnitState:
+        """An empty state where outputs on `device` are counted: there, or on the host."""
+        counted_there = device.type == "cuda" and has_cuda and torch.version.hip is None
+        return UnitState(
+            units_in,
+            threshold=self._threshold,
+            histogram=self._histogram,
+            device=device if counted_there else None,
+        )
+
     def _example_axis_of(self, name: str, rank: int, sequence_first: bool) -> int:
         choice = self._example_axis
         if isinstance(choice, Mapping):
@@ -108,16 +125,22 @@ class Counter:
         return 0 if rank == 1 else units.normalized(choice, rank, "example_axis")
 
     def _mask_of(self, point: Point, tensor: Tensor, unit_axis: int, mask: Tensor) -> Tensor | None:
-        """The part of the user's mask that fits this output; None if none does."""
-        shape = tensor.shape
-        if mask.shape[0] == shape[point.example_axis]:
-            positions = [n for axis, n in enumerate(shape) if axis not in (unit_axis, point.example_axis)]
-            if mask.dim() == 1 or list(mask.shape[1:]) == positions:
-                return mask
-            if not positions:
-                return mask.flatten(1).any(1)
-        self.unmasked.setdefault(point.name, tuple(shape))
-        return None
+        fit = fitting(mask, tensor, unit_axis, point.example_axis)
+        if fit is None:
+            self.unmasked.setdefault(point.name, tuple(tensor.shape))
+        return fit
+
+
+def fitting(mask: Tensor, tensor: Tensor, unit_axis: int, example_axis: int) -> Tensor | None:
+    """The part of the user's mask that fits an output; None if none does."""
+    shape = tensor.shape
+    if mask.shape[0] == shape[example_axis]:
+        positions = [n for axis, n in enumerate(shape) if axis not in (unit_axis, example_axis)]
+        if mask.dim() == 1 or list(mask.shape[1:]) == positions:
+            return mask
+        if not positions:
+            return mask.flatten(1).any(1)
+    return None
 
 
 def _two_axes(tensor: Tensor) -> Tensor:
@@ -132,7 +155,7 @@ def check_countable(tensor: Tensor) -> None:
     if tensor.is_nested or tensor.layout is not torch.strided or tensor.is_quantized:
         what = "nested" if tensor.is_nested else "quantized" if tensor.is_quantized else str(tensor.layout)
         raise Unusable(f"expected a dense floating-point output, got a {what} one", TypeError)
-    if tensor.dtype not in _COUNTABLE:
+    if tensor.dtype not in COUNTABLE:
         raise Unusable(f"expected floating-point activations, got {tensor.dtype}", TypeError)
     if tensor.is_meta:
         raise ValueError("the output is on the meta device and has no values; load the weights, then audit")

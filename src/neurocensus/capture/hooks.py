@@ -12,15 +12,19 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import get_ident
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from . import compiler
 from .functions import FUNCTIONS, Function
 from .points import Point, Site
+
+if TYPE_CHECKING:
+    from .traced import Traced
 
 
 class Frame:
@@ -64,12 +68,14 @@ class Listener(Protocol):
 class Hooks:
     """The hooks on one model, and the stack of its modules being run."""
 
-    def __init__(self, sites: Mapping[nn.Module, Site], listener: Listener) -> None:
-        self._sites, self._listener = sites, listener
+    def __init__(self, sites: Mapping[nn.Module, Site], listener: Listener, traced: Traced) -> None:
+        self._sites, self._listener, self._traced = sites, listener, traced
         self._handles: list[RemovableHandle] = []
         self._frames: list[Frame] = []
         self._thread = 0
         self._mode = _Mode(self)
+        # What is traced in compiled code, to be run as it is where such code may be run or made.
+        self._beside: tuple[Callable[..., None], ...] = ()
 
     @property
     def attached(self) -> bool:
@@ -79,15 +85,20 @@ class Hooks:
     @property
     def running(self) -> bool:
         """Whether a model forward is under way."""
-        return bool(self._frames)
+        return bool(self._frames) or self._traced.trace is not None
 
-    def attach(self) -> None:
-        """Put the hooks on the model."""
+    def attach(self, trace: bool) -> None:
+        """Put the hooks on the model; `trace`: compiled code may be made with them."""
+        if trace:
+            compiler.skip(Hooks._enter.__code__, Hooks._leave.__code__, _Mode.__torch_function__.__code__)
+            traced = (self._enter_traced, self._leave_traced, self._function_traced)
+            self._beside = tuple(map(torch.compiler.disable, traced))
         for module, site in self._sites.items():
             self._handles += [
-                module.register_forward_pre_hook(_Hook(self._enter, site), prepend=True, with_kwargs=True),
+                module.register_forward_pre_hook(_Hook(self._enter, site), with_kwargs=True),
                 module.register_forward_hook(_Hook(self._leave, site), always_call=True),
             ]
+            _last_first(module._forward_pre_hooks)
 
     def detach(self) -> None:
         """Take the hooks off, and end a forward that was cut short (by KeyboardInterrupt, say)."""
@@ -96,11 +107,24 @@ class Hooks:
         if self._frames:
             self._frames.clear()
             self._end(complete=False)
+        compiler.Uncompiled.release(self)
+        if self._traced.trace is not None:
+            self._traced.trace = None
+            self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     def _enter(self, site: Site, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if _elsewhere():
+        if _is_compiling():
+            if _is_dynamo_compiling() and not compiler.exporting():
+                self._enter_traced(site, module, args, kwargs)
+            return
+        if _recomputing():
             return
         if not self._frames:
+            if self._traced.trace is not None or (self._beside and compiler.in_region()):
+                self._beside[0](site, module, args, kwargs)
+                return
+            if compiler.loaded():  # compiled parts of the model too
+                compiler.Uncompiled.hold(self)
             self._thread = get_ident()
             self._listener.begin(site, args, kwargs)
             self._mode.__enter__()  # type: ignore[no-untyped-call]
@@ -112,7 +136,17 @@ class Hooks:
         self._frames.append(Frame(site, module, sys.exc_info()[1]))
 
     def _leave(self, site: Site, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if _elsewhere() or not self._frames or self._thread != get_ident():
+        if _is_compiling():
+            if _is_dynamo_compiling() and not compiler.exporting():
+                self._leave_traced(site, module, output)
+            return
+        if _recomputing():
+            return
+        if not self._frames:
+            if self._traced.trace is not None:
+                self._beside[1](site, module, output)
+            return
+        if self._thread != get_ident():
             return
         frame = self._frames.pop()
         while frame.module is not module and self._frames:  # those above were left without their hook
@@ -131,7 +165,26 @@ class Hooks:
 
     def _end(self, complete: bool) -> None:
         self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
-        self._listener.end(complete)
+        try:
+            self._listener.end(complete)
+        finally:
+            compiler.Uncompiled.release(self)
+
+    def _enter_traced(
+        self, site: Site, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        if self._traced.enter(site, module, args, kwargs):
+            self._mode.__enter__()  # type: ignore[no-untyped-call]
+
+    def _leave_traced(self, site: Site, module: nn.Module, output: Any) -> None:
+        with torch._C.DisableTorchFunction():
+            ended = self._traced.leave(site, module, output)
+        if ended:
+            self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+
+    def _function_traced(self, func: Callable[..., Any], result: Any) -> None:
+        with torch._C.DisableTorchFunction():
+            self._traced.function(func, result)
 
     def _called(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
@@ -139,7 +192,7 @@ class Hooks:
         entry = FUNCTIONS.get(func)
         if entry is None:
             self._listener.other_function(func, args, kwargs, result)
-        elif self._frames and self._thread == get_ident() and not _elsewhere():
+        elif self._frames and self._thread == get_ident() and not _recomputing():
             with torch._C.DisableTorchFunction():  # another mode need not see the counting
                 self._listener.function(self._frames[-1], entry, func, args, kwargs, result)
 
@@ -154,11 +207,28 @@ class _Mode(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
-        self._hooks._listener.before(func, args, kwargs)
+        kwargs, hooks = kwargs or {}, self._hooks
+        if hooks._traced.trace is None:
+            hooks._listener.before(func, args, kwargs)
+            result = func(*args, **kwargs)
+            hooks._called(func, args, kwargs, result)
+            return result
         result = func(*args, **kwargs)
-        self._hooks._called(func, args, kwargs, result)
+        if _is_dynamo_compiling():
+            hooks._function_traced(func, result)
+        elif not compiler.at_work() and not _recomputing():
+            hooks._beside[2](func, result)
         return result
+
+
+def _last_first(hooks: dict[int, Any]) -> None:
+    """Move the last hook to the front.
+
+    What ``prepend=True`` does, but there the order of the dict beneath the OrderedDict stays, and in it
+    torch.compile looks for hooks by their number.
+    """
+    for key in list(hooks)[:-1]:
+        hooks[key] = hooks.pop(key)
 
 
 class _Hook(partial[None]):
@@ -179,9 +249,10 @@ def _make_inert() -> Callable[..., None]:
     return _inert
 
 
-_graph_task_id, _is_compiling = torch._C._current_graph_task_id, torch.compiler.is_compiling
+_graph_task_id = torch._C._current_graph_task_id
+_is_compiling, _is_dynamo_compiling = torch.compiler.is_compiling, torch.compiler.is_dynamo_compiling
 
 
-def _elsewhere() -> bool:
-    """Whether this is not the model's own forward: compiling it, or recomputing it in the backward pass."""
-    return _graph_task_id() != -1 or _is_compiling()
+def _recomputing() -> bool:
+    """Whether this is not the model's own forward, but a part of it again in the backward pass."""
+    return _graph_task_id() != -1

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from ..state import UnitState
 from .functions import Role
+
+if TYPE_CHECKING:
+    from .traced import Plan
 
 
 @dataclass(eq=False, slots=True)
@@ -23,6 +27,8 @@ class Point:
     wanted: bool | None = None
     activated: bool = False  # an activation function was reached from this output
     state: UnitState | None = None
+    device: torch.device | None = None  # of the outputs that `state` counts
+    elsewhere: dict[torch.device, UnitState] = field(default_factory=dict)  # of outputs on other devices
     rank: int = 0
     unit_axis: int = 0
     unit_rule: str = ""
@@ -35,6 +41,15 @@ class Point:
     def drop(self) -> None:
         """Decide against this point and free what it holds."""
         self.wanted, self.state = False, None
+        self.elsewhere.clear()
+
+    def total(self) -> UnitState:
+        """What was counted on all devices, on the host. Waits for them."""
+        assert self.state is not None
+        out = self.state.copy("cpu")
+        for state in self.elsewhere.values():
+            out.merge(state)
+        return out
 
 
 @dataclass(eq=False, slots=True)
@@ -56,6 +71,10 @@ class Calls:
             self.points.append(None)
         return index
 
+    def called(self, forward: int) -> int:
+        """Calls so far within model forward number `forward`."""
+        return self._count if forward == self._forward else 0
+
     def point_name(self, index: int) -> str:
         """``relu``, ``relu:2``, ``relu:3``, ..."""
         return self.name if index == 0 else f"{self.name}:{index + 1}"
@@ -75,6 +94,8 @@ class Site:
     wrapper: bool
     called: bool = False
     functions: dict[str, Calls] = field(default_factory=dict)
+    plan: Plan | None = None  # of its own points, once it can be traced
+    function_plans: dict[str, Plan] = field(default_factory=dict)
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
