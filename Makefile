@@ -16,7 +16,7 @@ NATIVE := CMakeLists.txt cpp/CMakeLists.txt cuda/CMakeLists.txt cmake/cuda.cmake
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test cpp-test install lint types stubs stubs-check sanitize bench smoke clean
+.PHONY: help demo test cpp-test install lint types stubs stubs-check sanitize bench gpu smoke clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -68,6 +68,16 @@ bench: $(INSTALLED)  ## the benchmarks, which assert their results; the table go
 	mkdir -p build
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=build/bench.json
 	$(BIN)/python -m benchmarks.report build/bench.json > build/bench.md
+
+# No .venv here: a machine with a GPU often reaches no registry, and has a Python with torch on it.
+OUT ?= build/gpu/out
+STAGES ?=
+ARCHITECTURES ?=
+gpu:  ## build with CUDA, test and measure on this machine's GPU, download nothing; see benchmarks/
+	@command -v "$(PYTHON)" >/dev/null || \
+	    { echo "no '$(PYTHON)' found; name the Python that holds torch: make gpu PYTHON=/path/to/python3" >&2; exit 1; }
+	@PYTHONPATH="$(PYTHONPATH)" "$(PYTHON)" -m benchmarks.gpu --out "$(OUT)" --stages "$(STAGES)" \
+	    --architectures "$(ARCHITECTURES)"
 
 smoke: $(TOOLS)  ## sdist, then wheel, then a clean environment that uses it
 	sh scripts/smoke.sh $(BIN)/python

@@ -212,8 +212,10 @@ class Scratch:
         if old is not None:  # grow in good time, and not back and forth
             zeros, parts = max(zeros, old.sizes[1]), max(parts, old.sizes[3])
         with torch.inference_mode(False):
-            self._zeros = torch.zeros(max(zeros, 1), dtype=torch.uint8, device=device)
-            self._parts = torch.empty(max(parts, 1), dtype=torch.uint8, device=device)
+            # None needed, none launched: in a graph it would be one more node.
+            make_zeros = torch.zeros if zeros else torch.empty
+            self._zeros = make_zeros(zeros, dtype=torch.uint8, device=device)
+            self._parts = torch.empty(parts, dtype=torch.uint8, device=device)
         self.sizes = (self._zeros.data_ptr(), zeros, self._parts.data_ptr(), parts)
 
     def holds(self, needed: tuple[int, int]) -> bool:
