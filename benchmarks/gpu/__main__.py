@@ -30,11 +30,7 @@ LIMITS: Mapping[str, Mapping[str, float]] = {  # seconds, of the groups of each 
     "kernels": {"kernels": 120, "calls": 60},
     "audits": {"vgg16": 150, "resnet50": 180, "transformer": 150},
 }
-_NEEDED = {
-    "tests": {"pytest": "the tests", "hypothesis": "the tests"},
-    "kernels": {"pytest_benchmark": "the benchmarks of kernels"},
-    "audits": {"pytest_benchmark": "the benchmarks of audits"},
-}
+_NEEDED = {"tests": {"pytest": "the tests", "hypothesis": "the tests"}}
 
 
 class Run:
