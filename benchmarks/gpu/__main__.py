@@ -130,7 +130,7 @@ def lacking(stage: str) -> list[str]:
             if checks.sanitizer()
             else ["compute-sanitizer is not found: memcheck and racecheck cannot run"]
         )
-    needed = _NEEDED[stage].items()
+    needed = _NEEDED.get(stage, {}).items()
     return [
         f"{package} is not installed: {use} cannot run" for package, use in needed if not find_spec(package)
     ]
