@@ -10,6 +10,7 @@ namespace {
 constexpr std::int64_t kRowsFrom = 16;           // positions: below, lanes hold units and not positions
 constexpr std::int64_t kBlocksPerProcessor = 2;  // that a processor holds at once, by their registers
 constexpr std::int64_t kWarpsPerProcessor = 32;  // of rows, so that all of them have work
+constexpr std::int64_t kLeastRun = 32;           // places of columns to a thread, where there are as many
 constexpr std::int64_t kMostPerBlock = std::int64_t{1} << 31;  // values: a block's bins are 32 bits wide
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -70,7 +71,10 @@ void plan_columns(Plan& plan, const View& view, const Device& device) {
     const std::int64_t down = kThreads / plan.lanes;
     const std::int64_t slabs = ceil_div(view.units, static_cast<std::int64_t>(plan.lanes) * width);
     const std::int64_t wanted = std::max<std::int64_t>(1, kBlocksPerProcessor * device.processors / slabs);
-    plan.run = run_for(ceil_div(plan.places, wanted * down), chunk_of_columns(view.dtype, plan.vector));
+    // Shorter runs than kLeastRun would spend more on being joined, and on their parts, than on reading.
+    const std::int64_t share = std::max(ceil_div(plan.places, wanted * down), kLeastRun);
+    plan.run =
+        run_for(std::min(share, ceil_div(plan.places, down)), chunk_of_columns(view.dtype, plan.vector));
     plan.tile_places = plan.run * down;
     plan.tiles = ceil_div(plan.places, plan.tile_places);
     const std::int64_t least = ceil_div(plan.places * plan.lanes * width, kMostPerBlock);
@@ -100,7 +104,9 @@ Plan plan_for(const View& view, bool histogram, bool masked, const Device& devic
             plan.bin_tables /= 2;
         plan.shared_bytes += plan.bin_tables * kBinTableBytes;
     }
-    plan.fold_lanes = power_of_two_from(plan.splits, 1, kWarp);
+    // Eight lanes to a unit read whole sectors of 32 bytes of the parts; few units need more lanes to be
+    // quick.
+    plan.fold_lanes = power_of_two_from(plan.splits, 1, view.units >= 512 ? 8 : kWarp);
     plan.fold_blocks = ceil_div(view.units * plan.fold_lanes, kThreads);
     plan.part_words = state_words(view.units, false);
     plan.seen_at = histogram ? kHistogramSize * 8 : 0;
