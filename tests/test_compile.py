@@ -689,3 +689,72 @@ def test_the_states_of_a_graph_are_the_auditors() -> None:
     assert calls(auditor.compute()) == {"1": 3}
     assert len(auditor._capture.traced.kinds) == 1 < ops.SLOTS
     np.testing.assert_array_equal(auditor.compute().layers["1"].state.examples, 6)
+
+
+def test_a_stance_set_for_good_by_user_code_is_seen() -> None:
+    model, twin = twins(lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU()))
+    with Auditor(twin):
+        torch.compiler.set_stance("default")
+    run = compiled(model)
+    run(torch.randn(2, 3))
+    with Auditor(model) as auditor:  # compiled before: uncompiled now, and counted
+        for _ in range(3):
+            run(torch.randn(2, 3))
+    assert auditor.compute().examples == 6
+
+
+def test_detached_under_a_stance_of_the_users_own() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    auditor = Auditor(model).attach()
+    with torch.compiler.set_stance("default"):
+        auditor.detach()
+    run = compiled(model)
+    run(torch.randn(2, 3))
+    assert graphs() == 1
+
+
+def test_attached_again_and_again() -> None:
+    """An audit each epoch: torch's limit of recompilations is left to the user."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    run = compiled(model)
+    reasons = []
+    for _ in range(12):
+        with Auditor(model) as auditor:
+            for _ in range(3):
+                run(torch.randn(2, 3))
+        assert auditor.compute().examples == 6
+        reasons.append(auditor.uncompiled)
+    assert reasons[:3] == [None] * 3
+    assert "keep one auditor attached" in str(reasons[-1])
+    run(torch.randn(2, 3))
+
+
+class Silent(nn.Module):
+    """A forward that returns nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+
+    def forward(self, x: Tensor) -> None:
+        self.loss = self.inner(x).sum()
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_forward_that_returns_nothing_is_one(how: str) -> None:
+    model = Silent()
+    run = compiled(model, how, fullgraph=False)
+    with Auditor(model) as auditor:
+        for _ in range(4):
+            run(torch.randn(2, 3))
+    result = auditor.compute()
+    assert (calls(result), result.examples, result.batches) == ({"inner.1": 4}, 8, 4)
+
+
+def test_what_traces_the_first_forward_does_not_see_the_auditor() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    with warnings.catch_warnings(), Auditor(model):
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(model, torch.randn(2, 3), check_trace=False)
+    kinds = {node.kind() for node in traced.inlined_graph.nodes()}
+    assert kinds == {"prim::GetAttr", "aten::linear", "aten::relu"}

@@ -7,7 +7,9 @@ import gc
 import os
 import pickle
 import threading
+import warnings
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -260,3 +262,46 @@ def test_threads_work_in_a_forked_child() -> None:
 
 def test_repr_says_what_it_holds() -> None:
     assert repr(UnitState(3).update(np.zeros((2, 3)))) == "UnitState(units=3, dead=3, examples=2, values=2)"
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])
+def test_a_copied_or_pickled_state_has_words_of_its_own(again: Callable[[UnitState], UnitState]) -> None:
+    torch = pytest.importorskip("torch")
+    state = UnitState(3, threshold=0.5, histogram=True).update(torch.randn(4, 3))
+    assert int(state.words[0]) == 4
+    other = again(state)
+    other.update(torch.randn(4, 3))
+    assert (int(other.words[0]), other.examples, state.examples, other.threshold) == (8, 8, 4, 0.5)
+
+
+def test_a_tensor_without_memory_is_refused() -> None:
+    pytest.importorskip("torch")
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own
+        with pytest.raises(TypeError, match="array: expected values, got a FakeTensor, which has none"):
+            UnitState(3).update(torch.randn(4, 3))
+
+
+def test_the_switch_and_foreign_words_are_checked() -> None:
+    torch = pytest.importorskip("torch")
+    state, x = UnitState(3), np.ones((4, 3))
+    for wrong, words in (
+        (True, "got bool"),
+        (torch.zeros(2, dtype=torch.int64), r"got torch.int64 \(2,\)"),
+        (torch.zeros(1), r"got torch.float32 \(1,\)"),
+    ):
+        with pytest.raises(TypeError, match=f"enabled: expected a tensor of one integer, 0 or 1, {words}"):
+            state.update(x, enabled=wrong)
+    with pytest.raises(ValueError, match="enabled: expected it on cpu, where the state is, got meta"):
+        state.update(x, enabled=torch.zeros(1, dtype=torch.int64, device="meta"))
+    for foreign in (torch.zeros(33), torch.zeros(3, dtype=torch.int64)):
+        with pytest.raises(
+            ValueError, match=r"words: expected UnitState.words, contiguous int64 of shape \(33"
+        ):
+            UnitState.over(foreign, 3)
+    with pytest.raises(ValueError, match="first_example: expected at least 0 and less than"):
+        state.update(x, first_example=2**63 - 2)
+    assert state.examples == 0

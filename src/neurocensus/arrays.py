@@ -103,7 +103,9 @@ def _strided(tensor: Any, name: str) -> Buffer:
         raise TypeError(f"{name}: expected values, got a tensor on the meta device, which has none")
     if tensor.is_neg():
         tensor = tensor.detach().resolve_neg()
-    return Buffer(tensor.data_ptr(), _dtype_name(tensor.dtype), tuple(tensor.shape), tensor.stride(), tensor)
+    if not (address := tensor.data_ptr()) and tensor.numel():
+        raise TypeError(f"{name}: expected values, got a {type(tensor).__name__}, which has none")
+    return Buffer(address, _dtype_name(tensor.dtype), tuple(tensor.shape), tensor.stride(), tensor)
 
 
 @cache

@@ -71,7 +71,17 @@ class UnitState:
     def over(
         cls, words: torch.Tensor, units: int, *, threshold: float = 0.0, histogram: bool = False
     ) -> UnitState:
-        """The state whose memory ``words`` is: that of another one, see `words`. Nothing is checked."""
+        """The state whose memory ``words`` is: that of another one, see `words`. Its content is not checked.
+
+        Raises:
+            ValueError: not the words of a state of so many units.
+        """
+        length = core.state_words(units, histogram)
+        if str(words.dtype) != "torch.int64" or words.shape != (length,) or not words.is_contiguous():
+            raise ValueError(
+                f"words: expected UnitState.words, contiguous int64 of shape {(length,)}, "
+                f"got {words.dtype} {tuple(words.shape)}"
+            )
         return cls._like(units, threshold, histogram, memory_over(words, units, histogram))
 
     @classmethod
@@ -130,12 +140,30 @@ class UnitState:
         keep = self._mask(mask, shape)
         if first_example is not None:
             first_example = operator.index(first_example)
-            if first_example < 0:
-                raise ValueError(f"first_example: expected at least 0, got {first_example}")
+            if not 0 <= first_example < _MOST_EXAMPLES:
+                raise ValueError(
+                    f"first_example: expected at least 0 and less than 2**62, got {first_example}"
+                )
+        if enabled is not None:
+            self._check_switch(enabled)
         self._memory.update(
             chunk, shape, view(chunk.strides), keep, first_example, self._threshold, threads, enabled
         )
         return self
+
+    def _check_switch(self, enabled: Any) -> None:
+        place = self._memory.device
+        if not is_torch(enabled) or enabled.is_floating_point() or enabled.numel() != 1:
+            got = f"{enabled.dtype} {tuple(enabled.shape)}" if is_torch(enabled) else type(enabled).__name__
+            raise TypeError(f"enabled: expected a tensor of one integer, 0 or 1, got {got}")
+        if enabled.device != place and not (place is None and enabled.is_cpu):
+            raise ValueError(
+                f"enabled: expected it on {self.device}, where the state is, got {enabled.device}"
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = (self._units, self._threshold, self._has_histogram, self.device)
+        return _restored, (*options, self._words.copy())
 
     def _view(self, shape: tuple[int, ...], example_axis: int, unit_axis: int) -> _Reorder:
         view = _reorder(len(shape), operator.index(example_axis), operator.index(unit_axis))
@@ -387,6 +415,16 @@ class UnitState:
             f"UnitState(units={self.units}, dead={int(self.dead.sum())}, examples={self.examples}, "
             f"values={self.values})"
         )
+
+
+_MOST_EXAMPLES = 2**62  # indices: far from where int64 wraps
+
+
+def _restored(units: int, threshold: float, histogram: bool, device: str, words: Counts) -> UnitState:
+    """A copied or pickled state: its own memory, on the same device."""
+    out = UnitState(units, threshold=threshold, histogram=histogram, device=device)
+    out._memory.write(words)
+    return out
 
 
 _Reorder = Callable[[tuple[int, ...]], tuple[int, ...]]

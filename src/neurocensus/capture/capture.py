@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,14 @@ _COMPILED_BEFORE = (
     "something was compiled before the auditor was attached, and compiled code runs no hooks that came "
     "later; attach before compiling, or call torch.compiler.reset() before you attach"
 )
+# Attached and detached, the hooks make torch compile anew: up to twice, of the 8 times that it does so for
+# one piece of code (torch._dynamo.config.recompile_limit) before it gives up on it for good.
+_MOST_TRACED = 3
+_OFTEN = (
+    f"auditors were attached to this model {_MOST_TRACED} times before, and each makes torch compile anew, "
+    "which it does a limited number of times; keep one auditor attached, and use compute() and reset()"
+)
+_times_traced: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 
 class _Output(NamedTuple):
@@ -66,6 +75,7 @@ class Capture:
         histogram: bool,
         threads: int | None,
     ) -> None:
+        self._model = ref(unwrapped(model))
         self._example_axis = example_axis
         self.counter = Counter(
             unit_axis=unit_axis,
@@ -208,17 +218,26 @@ class Capture:
                 else:
                     point.wanted = True
         if followed and self._traceable:
-            self._let_trace(self._entry)
+            tracing = torch._C._get_tracing_state()
+            torch._C._set_tracing_state(None)  # type: ignore[attr-defined] # torch.jit.trace need not see this
+            try:
+                self._let_trace(self._entry)
+            finally:
+                torch._C._set_tracing_state(tracing)  # type: ignore[attr-defined]
 
     # Inside compiled code.
 
     def attach(self, trace: bool) -> None:
         """Put the hooks on. Compiled models run uncompiled at first, and later too unless `trace`."""
         self.uncompiled = None
+        if not compiler.compiled():
+            _times_traced.clear()
         if not compiler.Trusted.all():
             self.uncompiled = _COMPILED_BEFORE
         elif trace and not compiler.can_trace():
             self.uncompiled = f"torch {torch.__version__} cannot compile the hooks of an audit"
+        elif trace and self._times_traced() >= _MOST_TRACED:
+            self.uncompiled = _OFTEN
         self._traceable = trace and self.uncompiled is None
         if self._traceable:
             compiler.Trusted.hold(self)
@@ -232,8 +251,15 @@ class Capture:
         """Take the hooks off."""
         self.hooks.detach()
         self.traced.switch(False)
+        model = self._model()
+        if self.traced.kinds and model is not None:
+            _times_traced[model] = self._times_traced() + 1
         compiler.Uncompiled.release(self)
         compiler.Trusted.release(self)
+
+    def _times_traced(self) -> int:
+        model = self._model()
+        return 0 if model is None else _times_traced.get(model, 0)
 
     def reset(self) -> None:
         """Forget what was counted, and keep what the compiled code is made of: points, axes, states."""
@@ -243,6 +269,7 @@ class Capture:
                 state.reset()
         self._examples.clear()
         self._batches.clear()
+        self.counter.unmasked.clear()
         self.traced.reset()
 
     def _let_trace(self, entry: Site) -> None:

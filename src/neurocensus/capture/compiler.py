@@ -182,26 +182,39 @@ class Uncompiled:
     def hold(cls, holder: object) -> None:
         """Run compiled models uncompiled from the next call on."""
         cls._holders.add(holder)
-        if cls._stance is None and loaded():  # else nothing has been compiled
+        if not loaded():  # nothing has been compiled
+            return
+        if cls._stance is None or _stance_now().stance != "force_eager":
             set_stance = getattr(torch.compiler, "set_stance", None)
             if set_stance is None:
                 if not Trusted.all():
                     cls._holders.discard(holder)
                     raise RuntimeError(_TOO_OLD)
                 return
+            cls._retire()
             cls._stance = set_stance("force_eager")
 
     @classmethod
     def release(cls, holder: object) -> None:
         """Let go; compiled code is run again once everyone has.
 
-        Where the user has set a stance since, this one comes back as that ends, and goes with the next call.
+        Where the user has set a stance since, that one stays; what comes back as it ends is made the default.
         """
         cls._holders.discard(holder)
-        if not cls._holders and cls._stance is not None and _stance_now() is cls._stance.stance:
+        if cls._holders or cls._stance is None:
+            return
+        if _stance_now() is cls._stance.stance:
             cls._stance.__exit__(None, None, None)
             cls._stance = None
-            _let_pass()
+        cls._retire()
+        _let_pass()
+
+    @classmethod
+    def _retire(cls) -> None:
+        """Our stance lies under one of the user's: what comes back with its end is to be the default."""
+        if cls._stance is not None:
+            object.__setattr__(cls._stance.stance, "stance", "default")
+            cls._stance = None
 
 
 def _stance_now() -> Any:

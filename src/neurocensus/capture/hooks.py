@@ -144,7 +144,8 @@ class Hooks:
             return
         if not self._frames:
             if self._traced.trace is not None:
-                self._beside[1](site, module, output)
+                raised = output is None and sys.exc_info()[1] is not None
+                self._beside[1](site, module, output, raised)
             return
         if self._thread != get_ident():
             return
@@ -176,9 +177,9 @@ class Hooks:
         if self._traced.enter(site, module, args, kwargs):
             self._mode.__enter__()  # type: ignore[no-untyped-call]
 
-    def _leave_traced(self, site: Site, module: nn.Module, output: Any) -> None:
+    def _leave_traced(self, site: Site, module: nn.Module, output: Any, raised: bool = False) -> None:
         with torch._C.DisableTorchFunction():
-            ended = self._traced.leave(site, module, output)
+            ended = self._traced.leave(site, module, output, raised)
         if ended:
             self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 

@@ -141,9 +141,7 @@ class Traced:
             enabled.fill_(on)
 
     def reset(self) -> None:
-        """Forget what was counted, but not what is known of the code."""
-        self.missed.clear()
-        self.hidden.clear()
+        """Forget what was counted, but not what is known of the code, which is told at trace time only."""
         if self._tally is not None:
             self._tally.zero_()
 
@@ -168,8 +166,8 @@ class Traced:
         self.trace = Trace(site, module, 0 if examples is None else examples)
         return True
 
-    def leave(self, site: Site, module: nn.Module, output: Any) -> bool:
-        """A module has given its output, None if it raised; whether the model forward ends with it."""
+    def leave(self, site: Site, module: nn.Module, output: Any, raised: bool) -> bool:
+        """A module has given its output, or has `raised`; whether the model forward ends with it."""
         trace = self.trace
         if trace is None:
             return False
@@ -179,7 +177,7 @@ class Traced:
             self._count(trace, site.plan, output, module.training)
         if trace.sites:
             return False
-        if output is not None and self._tally is not None:
+        if not raised and self._tally is not None:
             slot = self._slot(
                 trace.entry, tuple(trace.calls.items()), tuple(trace.counted), tuple(trace.training),
                 tuple(trace.masked),
