@@ -130,10 +130,42 @@ def test_scratch_is_kept_and_grows(device: Backend) -> None:
 def test_while_a_graph_is_captured_scratch_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     with Emulated().active():
         state = Emulated().state(5)
-        monkeypatch.setattr(EmulatedMemory, "_capturing", lambda self: True)
-        state.update(values(0, 4, 5, 20))
+        with monkeypatch.context() as capture:
+            capture.setattr(EmulatedMemory, "_capturing", lambda self: True)
+            state.update(values(0, 4, 5, 20))
+            with pytest.raises(RuntimeError, match="cannot be read while a CUDA graph is captured"):
+                _ = state.examples
+            with pytest.raises(RuntimeError, match="cannot be made while a CUDA graph is captured"):
+                Emulated().state(5)
         assert not memory._scratch
         assert state.examples == 4
+
+
+def test_a_compiled_call_leaves_no_scratch_behind() -> None:
+    """It may be the rehearsal of a CUDA graph, in whose memory it would lie."""
+    with Emulated().active():
+        state, enabled = Emulated().state(5), torch.ones(1, dtype=torch.int64)
+        state.update(values(0, 4, 5, 20), enabled=enabled)
+        assert not memory._scratch
+        state.update(values(0, 4, 5, 20))
+        assert len(memory._scratch) == 1
+        state.update(values(0, 4, 5, 20), enabled=enabled)
+        assert state.examples == 12
+
+
+def test_scratch_of_a_refused_call_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulated().active():
+        state = Emulated().state(5).update(values(0, 4, 5, 20))
+
+        def refuse(*_: Any) -> Any:
+            raise RuntimeError("CUDA refused fold")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(memory.cuda, "update", refuse)
+            with pytest.raises(RuntimeError, match="CUDA refused fold"):
+                state.update(values(0, 4, 5, 20))
+        assert not memory._scratch
+        assert state.update(values(0, 4, 5, 20)).examples == 8
 
 
 def test_what_is_refused_leaves_the_state_as_it_was(device: Backend) -> None:

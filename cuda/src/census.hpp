@@ -33,8 +33,8 @@ struct Needs {
 // Options.first_example that means: the state's own next_example, as it is when the kernel runs.
 constexpr std::int64_t kNextExample = -1;
 
-// All of these throw std::runtime_error, with the kernel, the shape and CUDA's own words, where CUDA refuses;
-// then nothing was launched and the state is as it was.
+// All of these throw std::runtime_error, with the kernel, the shape and CUDA's own words, where CUDA refuses.
+// The state is then as it was: only the last launch of a call writes it. Scratch is not to be used again.
 
 void reset(StateView state, const Place& place);
 

@@ -108,12 +108,13 @@ __device__ void fold_unit(const Fold& job, std::int64_t unit) {
         const bool mine = inside && split < job.splits;
         const StateView from{job.parts + split * job.part_words, job.state.units, false};
         Part found;
+        bool doubtful = false;
         if (mine) {
             found.unit = from.load(unit);
             found.finite = from.header(Header::values) - found.unit.nan - found.unit.inf;
-            found.doubtful = found.unit.argmax == kDoubtful;
+            doubtful = found.unit.argmax == kDoubtful;
         }
-        for (unsigned open = __ballot_sync(kFullWarp, found.doubtful); open != 0; open &= open - 1) {
+        for (unsigned open = __ballot_sync(kFullWarp, doubtful); open != 0; open &= open - 1) {
             const int asking = __ffs(static_cast<int>(open)) - 1;
             const Part again = look_again(job, __shfl_sync(kFullWarp, unit, asking, kWarp),
                                           __shfl_sync(kFullWarp, split, asking, kWarp), lane);

@@ -10,7 +10,7 @@ namespace {
 constexpr std::int64_t kRowsFrom = 16;           // positions: below, lanes hold units and not positions
 constexpr std::int64_t kBlocksPerProcessor = 2;  // that a processor holds at once, by their registers
 constexpr std::int64_t kWarpsPerProcessor = 32;  // of rows, so that all of them have work
-constexpr std::int64_t kLeastRun = 32;           // places of columns to a thread, where there are as many
+constexpr std::int64_t kLeastRun = 16;           // places of columns to a thread, where there are as many
 constexpr std::int64_t kMostPerBlock = std::int64_t{1} << 31;  // values: a block's bins are 32 bits wide
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -40,7 +40,9 @@ int chunk_of_columns(DType dtype, bool vector) {
 
 // Places that a thread reads of a tile: enough threads first, then long runs.
 int run_for(std::int64_t places_per_thread, int chunk) {
-    const std::int64_t run = ceil_div(places_per_thread, chunk) * chunk;
+    const std::int64_t turns =
+        std::max<std::int64_t>(1, ceil_div(places_per_thread, kMostRun));  // tiles of a split
+    const std::int64_t run = ceil_div(ceil_div(places_per_thread, turns), chunk) * chunk;
     return static_cast<int>(std::clamp<std::int64_t>(run, chunk, kMostRun));
 }
 
@@ -65,7 +67,8 @@ void plan_rows(Plan& plan, const View& view, const Device& device) {
 void plan_columns(Plan& plan, const View& view, const Device& device) {
     const int per_vector = 16 / size_of(view.dtype);
     plan.vector = aligned(view, per_vector) && view.unit_stride == 1 && view.units % per_vector == 0 &&
-                  view.position_axes <= 1 && view.position_stride[0] % per_vector == 0;
+                  view.position_axes <= 1 &&
+                  (view.position_axes == 0 || view.position_stride[0] % per_vector == 0);
     const int width = plan.vector ? per_vector : 1;
     plan.lanes = power_of_two_from(ceil_div(view.units, width), std::max(1, 8 / width), kWarp);
     const std::int64_t down = kThreads / plan.lanes;

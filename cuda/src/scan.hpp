@@ -10,7 +10,8 @@ namespace neurocensus::cuda {
 
 constexpr int kThreads = 256;  // of every block
 constexpr int kWarp = 32;
-// Values that a thread sums in the compute type before they go to float64: few enough for float32.
+// Places that a thread is given of a tile; where rows are short, it may read up to twice as many values. So
+// few are summed in the compute type before they go to float64.
 constexpr int kMostRun = 512;
 
 // The first kernel: reads the values, leaves partial states ("parts"), and only reads the state.

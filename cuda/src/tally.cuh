@@ -15,21 +15,23 @@ struct Tally {
     // Two small numbers, to save a register. Nonzero values, infinities among them (a tally that has met one
     // is not used), and the caller's number of the chunk that first reached max. Runs are short: both fit.
     static constexpr unsigned kBits = 10;
+    static_assert(2 * kMostRun <= 1 << kBits);
     unsigned word = 0;
 
     __device__ __forceinline__ unsigned nonzero() const { return word & ((1u << kBits) - 1u); }
     __device__ __forceinline__ unsigned record() const { return word >> kBits; }
 };
 
-// A unit's state with its number of finite values. Doubtful: some of it cannot be trusted.
+// A unit's state with its number of finite values. `lost`: the sum of squares that went into the distance
+// between shifts and means, and is no longer in m2; infinite where values are not to be trusted at all.
 struct Part {
     Unit unit = identity();
     std::int64_t finite = 0;
-    bool doubtful = false;
+    double lost = 0.0;
 };
 
 __device__ __forceinline__ Part joined(const Part& a, const Part& b) {
-    return {combine(a.unit, a.finite, b.unit, b.finite), a.finite + b.finite, a.doubtful || b.doubtful};
+    return {combine(a.unit, a.finite, b.unit, b.finite), a.finite + b.finite, a.lost + b.lost};
 }
 
 template <bool kAll>
@@ -88,8 +90,7 @@ __device__ __forceinline__ bool all_finite(const Tally<C>& tally) {
     return tally.sum_abs < std::numeric_limits<C>::infinity();
 }
 
-// `n` values as a unit's state, their maximum at example `argmax`; doubtful where sums in C cannot stand for
-// them.
+// `n` values as a unit's state, their maximum at example `argmax`.
 template <class C>
 __device__ __forceinline__ Part part_of(const Tally<C>& tally, C shift, unsigned n, std::int64_t argmax) {
     Part out;
@@ -100,8 +101,10 @@ __device__ __forceinline__ Part part_of(const Tally<C>& tally, C shift, unsigned
     out.unit.argmax = argmax;
     out.unit.mean_abs = tally.sum_abs / static_cast<double>(n);
     out.finite = n;
-    const bool near = settle(Sums<C>{shift, tally.residual, tally.square}, static_cast<double>(n), out.unit);
-    out.doubtful = !near || !fits(tally.sum_abs, tally.square, static_cast<C>(n));
+    settle(Sums<C>{shift, tally.residual, tally.square}, static_cast<double>(n), out.unit);
+    out.lost = fits(tally.sum_abs, tally.square, static_cast<C>(n))
+                   ? static_cast<double>(tally.residual) * tally.residual / n
+                   : std::numeric_limits<double>::infinity();
     return out;
 }
 
@@ -111,11 +114,17 @@ constexpr std::int64_t kDoubtful = -2;
 // Adds to what `state` holds of the unit, which has seen `values`; or replaces it.
 __device__ __forceinline__ void keep_part(StateView state, std::int64_t unit, Part part, bool add,
                                           std::int64_t values) {
+    // Digits are lost against all that the block or warp found, and not where the shift is the mean to
+    // rounding.
+    const double level = part.unit.mean * part.unit.mean * static_cast<double>(part.finite);
+    bool doubtful = !(part.lost < std::numeric_limits<double>::infinity() &&
+                      (part.lost <= kMaxShiftSquared * part.unit.m2 || part.lost <= 1e-14 * level));
     if (add) {
         const Unit before = state.load(unit);
-        part = joined({before, values - before.nan - before.inf, before.argmax == kDoubtful}, part);
+        doubtful |= before.argmax == kDoubtful;
+        part = joined({before, values - before.nan - before.inf}, part);
     }
-    if (part.doubtful) part.unit.argmax = kDoubtful;
+    if (doubtful) part.unit.argmax = kDoubtful;
     state.store(unit, part.unit);
 }
 
@@ -134,7 +143,7 @@ __device__ __forceinline__ Part part_by(const Get& get, const Part& part) {
     out.unit.nan = get(part.unit.nan);
     out.unit.inf = get(part.unit.inf);
     out.finite = get(part.finite);
-    out.doubtful = get(static_cast<int>(part.doubtful)) != 0;
+    out.lost = get(part.lost);
     return out;
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
 
@@ -38,6 +39,10 @@ std::string hint(cudaError_t error) {
             return "; counting on a GPU needs an NVIDIA GPU and a driver for CUDA " +
                    std::to_string(runtime_version() / 1000) + "." +
                    std::to_string(runtime_version() % 1000 / 10) + " or newer";
+        case cudaErrorIllegalAddress:
+        case cudaErrorLaunchFailure:
+            return "; an earlier kernel of this process has failed, and the device cannot be used any more; "
+                   "CUDA_LAUNCH_BLOCKING=1 shows which";
         default: return "";
     }
 }
@@ -166,6 +171,9 @@ Needs update(StateView state, const View& given, const Mask& mask, const Options
     if (plan.scan_blocks > kMostBlocks || plan.fold_blocks > kMostBlocks)
         throw std::runtime_error("CUDA has no grid large enough " + counting("", given) +
                                  "; count it in several calls");
+    // Scan and fold of a call share scratch: nothing of another thread's call may come between them.
+    static std::mutex launching;
+    const std::lock_guard<std::mutex> lock(launching);
     const Scan scan = scan_job(plan, state, view, mask, options, enabled, scratch);
     if (plan.places > 0) {
         const ScanKernel kernel = plan.rows ? rows_kernel(view.dtype, plan.vector, plan.bins)

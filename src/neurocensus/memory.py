@@ -111,14 +111,19 @@ class DeviceMemory:
     ) -> None:
         import torch
 
+        self._torch = torch  # at hand: an import statement costs a tenth of a call
         self._units, self._histogram = units, histogram
+        if words is None and self._capturing():
+            raise RuntimeError(
+                "a state cannot be made while a CUDA graph is captured: every replay would empty it; "
+                "make it, or run the audited model once, before"
+            )
         if words is None:
             with torch.inference_mode(False):  # else it could not be updated outside of that mode
                 words = torch.empty(core.state_words(units, histogram), dtype=torch.int64, device=device)
         self._words = words
         self.device: torch.device | None = words.device
         self._index = words.device.index or 0
-        self._torch = torch  # at hand: an import statement costs a tenth of a call
         self._stream: torch.cuda.Stream | None = None  # on which the words were last used
         self._raw_stream: int | None = None
         _living[words.data_ptr()] = self
@@ -128,6 +133,8 @@ class DeviceMemory:
         return self._words
 
     def read(self) -> Words:
+        if self._capturing():
+            raise RuntimeError("a state cannot be read while a CUDA graph is captured; read it after")
         self._synchronize()
         words: Words = self._words.cpu().numpy()
         return words
@@ -154,12 +161,18 @@ class DeviceMemory:
         # While a CUDA graph is captured, scratch comes from the graph's own memory, and belongs to it.
         key = None if self._capturing() else (self._index, stream)
         scratch = _NONE if key is None else _scratch.get(key, _NONE)
-        needed = cuda.update(*arguments, *scratch.sizes)
-        if not scratch.holds(needed):
-            scratch = Scratch(self._words.device, needed, scratch)
+        try:
+            needed = cuda.update(*arguments, *scratch.sizes)
+            if not scratch.holds(needed):
+                scratch = Scratch(self._words.device, needed, scratch)
+                # A compiled call may be a rehearsal for a graph, in whose memory nothing may stay.
+                if key is not None and (enabled is None or key in _scratch):
+                    _scratch[key] = scratch
+                cuda.update(*arguments, *scratch.sizes)
+        except RuntimeError:  # it may not be zeros any more
             if key is not None:
-                _scratch[key] = scratch
-            cuda.update(*arguments, *scratch.sizes)
+                _scratch.pop(key, None)
+            raise
 
     def merge(self, other: Memory) -> None:
         if other.device != self.device:
@@ -250,6 +263,9 @@ def memory_for(units: int, histogram: bool, device: Any) -> Memory:
             place = torch.device("cuda", torch.cuda.current_device())
         return DeviceMemory(units, histogram, place)
     except (RuntimeError, AssertionError) as error:  # as torch says it
+        in_use: Any = torch.cuda.is_initialized
+        if in_use() and torch.cuda.is_current_stream_capturing():
+            raise
         raise ValueError(f"device: expected one that is available here, got {device}: {error}") from error
 
 

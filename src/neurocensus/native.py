@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["core", "cuda", "has_cuda"]
+__all__ = ["core", "cuda", "cuda_counts"]
 
 
 class _Missing:
@@ -20,7 +21,6 @@ class _Missing:
 
 
 has_cuda = True
-"""Whether the CUDA module is there. It may still find no device."""
 
 if TYPE_CHECKING:
     from . import _core as core
@@ -39,5 +39,11 @@ else:
         cuda = _Missing(
             "CUDA module",
             error,
-            "install a build with it (from source, with nvcc and NEUROCENSUS_CUDA=ON), or count on the CPU",
+            "install a build with it (from source, with nvcc, NEUROCENSUS_CUDA=ON), or count on the CPU",
         )
+
+
+@cache
+def cuda_counts() -> bool:
+    """Whether the CUDA module is there and finds a device, with a driver new enough for it."""
+    return has_cuda and cuda.device_count()[0] > 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import units
-from ..native import has_cuda
+from ..native import cuda_counts
 from ..state import UnitState
 from .points import Point
 
@@ -108,7 +108,7 @@ class Counter:
 
     def _state(self, units_in: int, device: torch.device) -> UnitState:
         """An empty state where outputs on `device` are counted: there, or on the host."""
-        counted_there = device.type == "cuda" and has_cuda and torch.version.hip is None
+        counted_there = device.type == "cuda" and torch.version.hip is None and cuda_counts()
         return UnitState(
             units_in,
             threshold=self._threshold,
