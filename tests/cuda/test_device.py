@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -239,3 +242,56 @@ def test_the_current_device_and_errors_are_left_alone() -> None:
     UnitState(5, device="cuda").update(torch.randn(3, 5, device="cuda"))
     assert torch.cuda.current_device() == before
     torch.cuda.synchronize()
+
+
+def test_two_threads_on_one_stream() -> None:
+    """They share scratch: nothing of one call may come between the kernels of another."""
+    x = [torch.randn(64, 256, 49, device="cuda") for _ in range(2)]
+    states = [UnitState(256, histogram=True, device="cuda") for _ in x]
+    failures: list[BaseException] = []
+
+    def count(i: int) -> None:
+        try:
+            for _ in range(200):
+                states[i].update(x[i])
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=count, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for state, values in zip(states, x, strict=True):
+        once = UnitState(256, histogram=True).update(values.cpu())
+        np.testing.assert_array_equal(state.nonzero, 200 * once.nonzero)
+        np.testing.assert_array_equal(state.max, once.max)
+        np.testing.assert_array_equal(state.histogram, 200 * once.histogram)
+
+
+def test_the_first_launch_of_a_process_may_be_captured() -> None:
+    """Kernels are loaded when they are first used; that must be possible inside a capture."""
+    code = (
+        "import torch\n"
+        "from neurocensus import UnitState\n"
+        "x = torch.randn(8, 16, device='cuda', dtype=torch.float16)\n"
+        "state, graph = UnitState(16, device='cuda'), torch.cuda.CUDAGraph()\n"
+        "with torch.cuda.graph(graph):\n"
+        "    state.update(x)\n"
+        "graph.replay()\n"
+        "assert state.examples == 8, state\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_states_are_neither_made_nor_read_in_a_capture() -> None:
+    state = UnitState(5, device="cuda").update(torch.randn(3, 5, device="cuda"))
+    with torch.cuda.graph(torch.cuda.CUDAGraph()):
+        with pytest.raises(RuntimeError, match="cannot be made while a CUDA graph is captured"):
+            UnitState(5, device="cuda")
+        with pytest.raises(RuntimeError, match="cannot be read while a CUDA graph is captured"):
+            _ = state.examples
+        torch.zeros(1, device="cuda")
+    assert state.examples == 3
