@@ -1,5 +1,3 @@
-#include <stdexcept>
-
 #include "columns.cuh"
 
 namespace neurocensus::cuda {
@@ -15,23 +13,15 @@ ScanKernel kernel(bool vector, bool bins) {
 }  // namespace
 
 ScanKernel columns_kernel(DType dtype, bool vector, bool bins) {
-    switch (dtype) {
-        case DType::float32: return kernel<DType::float32>(vector, bins);
-        case DType::float64: return kernel<DType::float64>(vector, bins);
-        case DType::float16: return kernel<DType::float16>(vector, bins);
-        case DType::bfloat16: return kernel<DType::bfloat16>(vector, bins);
-    }
-    throw std::invalid_argument("dtype: no kernel for it");
+    return by_dtype(dtype, [=](auto d) { return kernel<decltype(d)::value>(vector, bins); });
 }
 
 int columns_shared(DType dtype, bool vector) {
-    switch (dtype) {
-        case DType::float32: return ColumnScan<DType::float32, 1, false>::kTallyBytes * (vector ? 4 : 1);
-        case DType::float64: return ColumnScan<DType::float64, 1, false>::kTallyBytes * (vector ? 2 : 1);
-        case DType::float16:
-        case DType::bfloat16: return ColumnScan<DType::bfloat16, 1, false>::kTallyBytes * (vector ? 8 : 1);
-    }
-    return 0;
+    return by_dtype(dtype, [=](auto d) {
+        constexpr DType D = decltype(d)::value;
+        return vector ? ColumnScan<D, kPerVector<D>, false>::kTallyBytes
+                      : ColumnScan<D, 1, false>::kTallyBytes;
+    });
 }
 
 }  // namespace neurocensus::cuda

@@ -1,6 +1,9 @@
 // Values of a view, one by one or 16 bytes at a time.
 #pragma once
 
+#include <stdexcept>
+#include <type_traits>
+
 #include "launch.cuh"
 #include "neurocensus/source.hpp"
 #include "scan.hpp"
@@ -17,6 +20,18 @@ using Compute = typename Source<D>::Compute;
 // Values in 16 bytes.
 template <DType D>
 constexpr int kPerVector = 16 / static_cast<int>(sizeof(Stored<D>));
+
+// Calls `body` with a constant of the dtype's value; on the host.
+template <class Body>
+auto by_dtype(DType dtype, const Body& body) {
+    switch (dtype) {
+        case DType::float32: return body(std::integral_constant<DType, DType::float32>());
+        case DType::float64: return body(std::integral_constant<DType, DType::float64>());
+        case DType::float16: return body(std::integral_constant<DType, DType::float16>());
+        case DType::bfloat16: return body(std::integral_constant<DType, DType::bfloat16>());
+    }
+    throw std::invalid_argument("dtype: no kernel for it");
+}
 
 template <DType D, int V>
 struct Pack {

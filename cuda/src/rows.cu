@@ -1,5 +1,3 @@
-#include <stdexcept>
-
 #include "rows.cuh"
 
 namespace neurocensus::cuda {
@@ -14,13 +12,7 @@ ScanKernel kernel(bool vector, bool bins) {
 }  // namespace
 
 ScanKernel rows_kernel(DType dtype, bool vector, bool bins) {
-    switch (dtype) {
-        case DType::float32: return kernel<DType::float32>(vector, bins);
-        case DType::float64: return kernel<DType::float64>(vector, bins);
-        case DType::float16: return kernel<DType::float16>(vector, bins);
-        case DType::bfloat16: return kernel<DType::bfloat16>(vector, bins);
-    }
-    throw std::invalid_argument("dtype: no kernel for it");
+    return by_dtype(dtype, [=](auto d) { return kernel<decltype(d)::value>(vector, bins); });
 }
 
 }  // namespace neurocensus::cuda
