@@ -1,73 +1,15 @@
-"""One HTML page that needs nothing else: numbers, how to read them, pictures, tables, provenance.
-
-Pictures are embedded, nothing is fetched, every name is escaped (Jinja's autoescape), and a content
-security policy in the page forbids scripts.
-"""
+"""The page of an audit or of a comparison: numbers, how to read them, pictures, tables, provenance."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import io
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import jinja2
-
-from . import metrics, storage, tables, text
+from . import metrics, pages, storage, tables, text
 from .compare import HEADINGS, Comparison
+from .pages import Drawing, Number, Page, Picture, Table
 from .result import Audit, LayerAudit
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-DPI = 144
-
-
-@dataclass(frozen=True)
-class Number:
-    """A headline number."""
-
-    label: str
-    value: str
-    reading: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An embedded plot; `width` in CSS pixels."""
-
-    title: str
-    reading: str
-    png: str
-    width: int
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; the first `left` columns are text, the others numbers."""
-
-    title: str
-    reading: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    left: int
-
-
-@dataclass(frozen=True)
-class Page:
-    """Everything the template shows."""
-
-    title: str
-    subtitle: str
-    warnings: Sequence[str]
-    numbers: Sequence[Number]
-    pictures: Sequence[Picture]
-    tables: Sequence[Table]
-    provenance: Sequence[tuple[str, str]]
 
 
 def write_report(subject: Audit | Comparison, path: str | os.PathLike[str]) -> None:
@@ -81,38 +23,26 @@ def save_all(subject: Audit | Comparison, directory: str | os.PathLike[str]) -> 
     An audit leaves ``audit.safetensors``, ``report.html``, ``spectrum.png``, ``range.png`` and ``dead.png``;
     a comparison ``comparison.json``, ``report.html``, ``nnu.png``, ``spectrum.png`` and ``range.png``.
     """
-    plots = _draw(subject)
+    plots = drawings(subject)
+    files: dict[str, bytes | str] = {}
     if isinstance(subject, Audit):
-        files = {"audit.safetensors": storage.dump(subject)}
+        files["audit.safetensors"] = storage.dump(subject)
     else:
-        files = {"comparison.json": tables.json_text(subject.to_dict()).encode()}
-    files["report.html"] = render(subject, plots).encode("utf-8", "replace")  # as storage.write_text
-    files.update((f"{name}.png", png) for name, (png, _) in plots.items())
-
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:  # all are written before the first takes its place
-        for name, content in files.items():
-            stack.enter_context(storage.atomic(folder / name)).write_bytes(content)
-    return [folder / name for name in files]
+        files["comparison.json"] = tables.json_text(subject.to_dict())
+    files["report.html"] = render(subject, plots)
+    files.update((f"{name}.png", drawing.png) for name, drawing in plots.items())
+    return pages.write_files(directory, files)
 
 
-def render(subject: Audit | Comparison, plots: Mapping[str, tuple[bytes, int]] | None = None) -> str:
+def render(subject: Audit | Comparison, plots: Mapping[str, Drawing] | None = None) -> str:
     """The page as text."""
-    drawn = _draw(subject) if plots is None else plots
+    drawn = drawings(subject) if plots is None else plots
     page = _audit_page(subject, drawn) if isinstance(subject, Audit) else _comparison_page(subject, drawn)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("neurocensus"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(page=page)
+    return pages.render(page)
 
 
-def _draw(subject: Audit | Comparison) -> dict[str, tuple[bytes, int]]:
-    """Each plot as PNG, with its width in CSS pixels."""
+def drawings(subject: Audit | Comparison) -> dict[str, Drawing]:
+    """Each plot of an audit or a comparison, by name."""
     if isinstance(subject, Audit):
         figures = {
             "spectrum": subject.plot_spectrum(),
@@ -125,13 +55,7 @@ def _draw(subject: Audit | Comparison) -> dict[str, tuple[bytes, int]]:
             "spectrum": subject.plot_spectrum(),
             "range": subject.plot_range(),
         }
-    return {name: (_png(figure), round(96 * figure.get_figwidth())) for name, figure in figures.items()}
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+    return {name: pages.draw(figure) for name, figure in figures.items()}
 
 
 _PICTURES = {
@@ -149,14 +73,12 @@ _PICTURES = {
 }
 
 
-def _pictures(plots: Mapping[str, tuple[bytes, int]]) -> list[Picture]:
-    return [
-        Picture(*_PICTURES[name], base64.b64encode(png).decode("ascii"), width)
-        for name, (png, width) in plots.items()
-    ]
+def pictures(plots: Mapping[str, Drawing]) -> list[Picture]:
+    """The plots of `drawings` with what to say of each."""
+    return [pages.picture(*_PICTURES[name], drawing) for name, drawing in plots.items()]
 
 
-def _audit_page(audit: Audit, plots: Mapping[str, tuple[bytes, int]]) -> Page:
+def _audit_page(audit: Audit, plots: Mapping[str, Drawing]) -> Page:
     spectrum, reach = audit.spectrum(bins=1), audit.range()
     bound = metrics.zero_event_bound(audit.examples)
     near = sum(len(layer.near_dead_units()) for layer in audit.layers.values())
@@ -203,9 +125,9 @@ def _audit_page(audit: Audit, plots: Mapping[str, tuple[bytes, int]]) -> Page:
         f"{text.plural(audit.units, 'unit')} over {text.plural(audit.examples, 'example')}",
         warnings=audit.warnings,
         numbers=numbers,
-        pictures=_pictures(plots),
+        pictures=pictures(plots),
         tables=[_layer_table(audit)],
-        provenance=_provenance(audit),
+        provenance=provenance(audit),
     )
 
 
@@ -252,7 +174,7 @@ def _layer_cells(layer: LayerAudit) -> tuple[str, ...]:
     )
 
 
-def _comparison_page(comparison: Comparison, plots: Mapping[str, tuple[bytes, int]]) -> Page:
+def _comparison_page(comparison: Comparison, plots: Mapping[str, Drawing]) -> Page:
     rows = comparison.rows()
     best = min(rows, key=lambda row: (row["nnu"] != row["nnu"], row["nnu"]))
     numbers = [
@@ -265,7 +187,7 @@ def _comparison_page(comparison: Comparison, plots: Mapping[str, tuple[bytes, in
         subtitle=", ".join(map(text.printable, models)),
         warnings=comparison.warnings,
         numbers=numbers,
-        pictures=_pictures(plots),
+        pictures=pictures(plots),
         tables=[
             Table(
                 title="Models",
@@ -290,7 +212,7 @@ def _comparison_page(comparison: Comparison, plots: Mapping[str, tuple[bytes, in
         provenance=[
             (f"{text.printable(name)}: {label}", value)
             for name, audit in comparison.audits.items()
-            for label, value in _provenance(audit)
+            for label, value in provenance(audit)
         ],
     )
 
@@ -301,7 +223,8 @@ def _nnu_cell(layer: LayerAudit | None) -> str:
     return text.percent(layer.nnu) if layer.values else "unseen"
 
 
-def _provenance(audit: Audit) -> list[tuple[str, str]]:
+def provenance(audit: Audit) -> list[tuple[str, str]]:
+    """How an audit came about, as labels and values."""
     training = sum(layer.training for layer in audit.layers.values())
     mode = {0: "eval", len(audit.layers): "train"}.get(
         training, f"train in {training} layers, eval in the rest"
