@@ -43,7 +43,7 @@ $(TOOLS): constraints.txt pyproject.toml scripts/preflight.sh
 
 # Editable: changes in Python need no step at all. Built incrementally in $(BUILD).
 $(INSTALLED): $(TOOLS) $(NATIVE) src/neurocensus/_version.py
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[demo,pandas]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[experiments,pandas,prune]'
 	@touch $@
 
 lint: $(INSTALLED)  ## ruff: rules and format

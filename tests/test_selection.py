@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from neurocensus.selection import Selection, select
+from neurocensus.selection import KEYWORDS, Selection, audited_whole, select
 
 
 def resolve(layers: Any) -> Selection:
@@ -19,11 +19,21 @@ def resolve(layers: Any) -> Selection:
 
 def test_keywords() -> None:
     assert resolve("activations").rule
+    assert resolve("published").rule
     assert resolve("modules").modules == {"0", "1.0", "1.1"}
     with pytest.raises(
         ValueError, match=r"layers: .* got the string '1.0'; .*\['1.0'\].*re.compile\('1.0'\)"
     ):
         resolve("1.0")
+
+
+def test_only_the_published_rule_takes_modules_whole() -> None:
+    class Whole(nn.Module):
+        audited_whole = True
+
+    assert [layers for layers in KEYWORDS if audited_whole(layers, Whole())] == ["published"]
+    assert not audited_whole("published", nn.Linear(1, 1))
+    assert not audited_whole(["published"], Whole())
 
 
 def test_names() -> None:

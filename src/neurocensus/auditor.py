@@ -49,9 +49,12 @@ class Auditor:
         model: the model, in eager mode; wrapped in DistributedDataParallel, FSDP or `torch.compile` too.
         layers: which outputs to count. "activations" (default): results of activation and pooling functions,
             module or functional, and outputs of layers with parameters that reach no activation before the
-            next such layer (logits). "modules": outputs of all modules without sub-modules. A list of names:
-            modules, containers too, or functions as ``<module>.<function>``. A compiled regular expression,
-            searched in these names. A predicate ``(name, module) -> bool`` over all modules.
+            next such layer (logits). "published": the same, but a module with the attribute
+            ``audited_whole = True`` (a backbone of `neurocensus.zoo`) is one layer, its output with units on
+            the last axis, and nothing inside it is counted. "modules": outputs of all modules without
+            sub-modules. A list of names: modules, containers too, or functions as ``<module>.<function>``. A
+            compiled regular expression, searched in these names. A predicate ``(name, module) -> bool`` over
+            all modules.
         unit_axis: where units are, for all layers (int) or by name; default: followed from where the data
             came (see `neurocensus.units`).
         example_axis: where examples are, for all layers and the model's input (int) or by name; default 0,

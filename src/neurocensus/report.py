@@ -58,7 +58,7 @@ def drawings(subject: Audit | Comparison) -> dict[str, Drawing]:
     return {name: pages.draw(figure) for name, figure in figures.items()}
 
 
-_PICTURES = {
+PICTURES = {
     "nnu": ("Utilization", "NNU per model: the share of units that are dead. Colour is accuracy."),
     "spectrum": (
         "Activation spectrum",
@@ -75,7 +75,7 @@ _PICTURES = {
 
 def pictures(plots: Mapping[str, Drawing]) -> list[Picture]:
     """The plots of `drawings` with what to say of each."""
-    return [pages.picture(*_PICTURES[name], drawing) for name, drawing in plots.items()]
+    return [pages.picture(*PICTURES[name], drawing) for name, drawing in plots.items()]
 
 
 def _audit_page(audit: Audit, plots: Mapping[str, Drawing]) -> Page:

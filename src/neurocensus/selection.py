@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 
 Layers: TypeAlias = "str | re.Pattern[str] | Sequence[str] | Callable[[str, nn.Module], bool]"
 
+PUBLISHED = "published"
+KEYWORDS = ("activations", PUBLISHED, "modules")
+
+
+def audited_whole(layers: Layers, module: nn.Module) -> bool:
+    """Whether `layers` takes `module` as one layer with nothing inside it: what it says of itself.
+
+    As the thesis counts a pre-trained network: one layer of as many units as it has features.
+    """
+    return isinstance(layers, str) and layers == PUBLISHED and getattr(module, "audited_whole", False) is True
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -44,9 +55,10 @@ def select(
     """Resolve `layers` for a model.
 
     Args:
-        layers: "activations" (the rule of `Selection.rule`), "modules" (outputs of all leaf modules), a list
-            of names (modules, containers too, or functions as ``<module>.<function>``), a compiled regular
-            expression (searched in those names), or a predicate ``(name, module) -> bool`` over all modules.
+        layers: "activations" (the rule of `Selection.rule`), "published" (the same rule, where modules that
+            are `audited_whole` are one layer each), "modules" (outputs of all leaf modules), a list of names
+            (modules, containers too, or functions as ``<module>.<function>``), a compiled regular expression
+            (searched in those names), or a predicate ``(name, module) -> bool`` over all modules.
         modules: name to module, containers too, the root under its class name.
         leaves: names of the leaf modules.
         functions: the function names that can be a point's last part.
@@ -57,13 +69,13 @@ def select(
         ValueError: a name that cannot exist, or a choice of nothing; lists the valid names.
     """
     if isinstance(layers, str):
-        if layers == "activations":
+        if layers in ("activations", PUBLISHED):
             return Selection(True, False, frozenset(), _yes, _yes, ())
         if layers == "modules":
             names = tuple(leaves)
             return Selection(False, False, frozenset(names), None, _yes, names)
         raise ValueError(
-            f"layers: expected 'activations' or 'modules', got the string {layers!r}; "
+            f"layers: expected 'activations', 'published' or 'modules', got the string {layers!r}; "
             f"for one layer by name give a list, [{layers!r}], for a pattern re.compile({layers!r})"
         )
     if isinstance(layers, re.Pattern):
@@ -77,8 +89,8 @@ def select(
     if isinstance(layers, Iterable):
         return _select_names(list(layers), modules, frozenset(functions), root)
     raise TypeError(
-        "layers: expected 'activations', 'modules', a list of names, a compiled regular expression or a "
-        f"predicate (name, module) -> bool, got {type(layers).__name__}"
+        "layers: expected 'activations', 'published', 'modules', a list of names, a compiled regular "
+        f"expression or a predicate (name, module) -> bool, got {type(layers).__name__}"
     )
 
 

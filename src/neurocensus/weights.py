@@ -6,7 +6,7 @@ Nothing is ever unpickled: torch checkpoints are opened with ``weights_only=True
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,11 +49,28 @@ def load_weights(model: nn.Module, path: str | Path) -> list[str]:
         ValueError: names missing or unexpected, shapes that differ (all listed).
         Also everything `read_weights` raises.
     """
+    weights, notes = strip_prefixes(read_weights(path), model.state_dict())
+    return notes + load_tensors(model, weights, str(path))
+
+
+def load_tensors(
+    model: nn.Module, weights: Mapping[str, Tensor], source: str, *, partial: bool = False
+) -> list[str]:
+    """Load tensors by name into ``model``, all of them or none.
+
+    Args:
+        source: where they are from, for errors.
+        partial: whether some may be missing; the model keeps its own there.
+
+    Returns:
+        Notes for the user: dtypes converted, tensors kept.
+
+    Raises:
+        ValueError: names missing or unexpected, shapes that differ (how many, and the first).
+    """
     from torch.nn.parameter import is_lazy
 
     expected: dict[str, Tensor] = model.state_dict()
-    weights, notes = _strip_prefixes(read_weights(path), expected)
-
     address = {n: 0 if is_lazy(t) else t.data_ptr() for n, t in expected.items()}
     stored = {address[name] for name in expected if name in weights and address[name]}
     missing = [
@@ -66,30 +83,37 @@ def load_weights(model: nn.Module, path: str | Path) -> list[str]:
     unexpected = [name for name in weights if name not in expected]
     shapes = [
         f"{name}: the model has {tuple(expected[name].shape)}, the file {tuple(weights[name].shape)}"
-        for name in expected.keys() & weights.keys()
-        if not is_lazy(expected[name]) and expected[name].shape != weights[name].shape
+        for name in expected
+        if name in weights and not is_lazy(expected[name]) and expected[name].shape != weights[name].shape
     ]
     problems = [
         f"{len(names)} {title}:\n{_listed(names)}"
         for title, names in (
-            ("missing from the file", missing),
+            ("missing from the file", [] if partial else missing),
             ("not in the model", unexpected),
-            ("of another shape", sorted(shapes)),
+            ("of another shape", shapes),
         )
         if names
     ]
     if problems:
         raise ValueError(
-            f"weights: {path} does not fit the model ({len(expected)} tensors).\n" + "\n".join(problems)
+            f"weights: {source} does not fit the model ({len(expected)} tensors).\n" + "\n".join(problems)
         )
 
-    conversions = {
-        f"weights converted from {_dtype(weights[name])} to the model's {_dtype(expected[name])}"
-        for name in weights
-        if weights[name].dtype != expected[name].dtype
-    }
+    notes = sorted(
+        {
+            f"weights converted from {_dtype(weights[name])} to the model's {_dtype(expected[name])}"
+            for name in weights
+            if weights[name].dtype != expected[name].dtype
+        }
+    )
+    if missing:
+        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        notes.append(
+            f"{len(missing)} of {len(expected)} tensors are not in {source} and stay as they were: {first}"
+        )
     model.load_state_dict(weights, strict=False)
-    return notes + sorted(conversions)
+    return notes
 
 
 def _dtype(tensor: Tensor) -> str:
@@ -163,9 +187,14 @@ def _find_state_dict(content: object, path: Path) -> dict[str, Tensor]:
     )
 
 
-def _strip_prefixes(
-    weights: dict[str, Tensor], expected: Mapping[str, Tensor]
+def strip_prefixes(
+    weights: dict[str, Tensor], expected: Collection[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
+    """`weights` without the prefixes that wrappers put before all names, unless the model has them too.
+
+    Returns:
+        The weights, and notes for the user.
+    """
     notes = []
     for _ in WRAPPER_PREFIXES:  # wrappers nest in either order
         for prefix in WRAPPER_PREFIXES:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import units
-from ..selection import Layers, check_name, select, unknown
+from ..selection import Layers, audited_whole, check_name, select, unknown
 from . import compiler, functions
 from .counting import Counter, Unusable
 from .flow import Flow, parameters_in
@@ -29,7 +29,7 @@ from .points import Calls, Point, Site, activation_of, batch_size, sequence_firs
 from .traced import Traced
 
 _ASKING = (Role.WEIGHT, Role.NORM)
-_POINTS = (Role.ACTIVATION, Role.POOLING, *_ASKING)
+_POINTS = (Role.ACTIVATION, Role.POOLING, Role.WHOLE, *_ASKING)
 _MISSED = (
     "first reached inside compiled code, where it was not counted; run the model once uncompiled on such "
     "input inside the block, with torch.compiler.set_stance('force_eager')"
@@ -87,6 +87,7 @@ class Capture:
         self._sites: dict[nn.Module, Site] = {}
         self._calls: dict[str, Calls] = {}  # a function and a module of one name share their calls
         root = type(unwrapped(model)).__name__
+        roles = _whole(layers, model)
         for name, module, wrapper in named_modules(model):
             if wrapper and "_orig_mod" in module._modules:
                 continue  # it calls the model from outside of the compiled code
@@ -94,8 +95,8 @@ class Capture:
                 name=name,
                 own=self._calls.setdefault(name or root, Calls(name or root)),
                 kind=type(module).__name__,
-                role=functions.module_role(module),
-                leaf=functions.is_leaf(module) and not wrapper,
+                role=roles[module] if module in roles else functions.module_role(module),
+                leaf=(functions.is_leaf(module) or roles.get(module) is Role.WHOLE) and not wrapper,
                 has_parameters=any(True for _ in module.parameters(recurse=False)),
                 sequence_first=sequence_first(module),
                 wrapper=wrapper,
@@ -350,7 +351,7 @@ class Capture:
             return
         tensor = activation_of(output)
         if self._flow is not None and tensor is not None and self._selection.rule:
-            self._flow.add(tensor, point)
+            self._flow.add(tensor, point, "a module audited whole" if site.role is Role.WHOLE else "")
         output_now = _Output(point, tensor, frame.module.training, site.sequence_first)
         self._count_waiting()
         if self._flow is not None and point.wanted is None and point.role in _ASKING:
@@ -522,6 +523,13 @@ class Capture:
         if self._latest.units == "last" or tensor.dim() == 2:
             return tensor.dim() - 1, f"last axis: after {self._latest.name}, as far as seen"
         return 1, f"axis 1: after {self._latest.name}, as far as seen"
+
+
+def _whole(layers: Layers, model: nn.Module) -> dict[nn.Module, Role]:
+    """The roles of the modules that are layers with all there is inside, and of those inside."""
+    wholes = [m for _, m, wrapper in named_modules(model) if not wrapper and audited_whole(layers, m)]
+    inside = {child: Role.PASS for whole in wholes for child in whole.modules() if child is not whole}
+    return dict.fromkeys(wholes, Role.WHOLE) | inside
 
 
 def _inside_layers(sites: Mapping[nn.Module, Site]) -> set[nn.Module]:

@@ -56,9 +56,11 @@ class Flow:
             return None
         return axis, f"{'last axis' if axis == tensor.dim() - 1 else f'axis {axis}'}: after {after}"
 
-    def add(self, tensor: Tensor, point: Point) -> None:
-        """Note that `tensor` is the output of `point`."""
+    def add(self, tensor: Tensor, point: Point, last_axis_after: str = "") -> None:
+        """Note that `tensor` is the output of `point`, and what puts its units last, if that is decided."""
         mark = self.mark(tensor)
+        if last_axis_after and tensor.dim() > 1:
+            mark = mark._replace(axis=tensor.dim() - 1, after=last_axis_after)
         self._marks[tensor] = mark._replace(carries=mark.carries | {point}, source=point)
 
     def follow(

@@ -24,6 +24,7 @@ class Role(Enum):
     POOLING = auto()  # an audit point itself; passes the question on
     WEIGHT = auto()  # asks it; answers it for its own input: no
     NORM = auto()  # asks it, and passes its input's question on
+    WHOLE = auto()  # one audit point with all that is inside; the functions there answer what they answer
     MIX = auto()  # sums over units without parameters (attention): answers no, asks nothing
     PASS = auto()  # everything else
 

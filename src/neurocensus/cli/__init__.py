@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import audit, compare, demo, doctor, errors, merge, report
+from . import audit, compare, demo, doctor, errors, experiment, merge, report
 
 __all__ = ["app"]
 
@@ -50,6 +50,7 @@ def _main(
 
 app.command()(errors.reported(demo.demo))
 app.command(no_args_is_help=True)(errors.reported(audit.audit))
+app.command(no_args_is_help=True)(errors.reported(experiment.experiment))
 app.command(no_args_is_help=True)(errors.reported(compare.compare))
 app.command(no_args_is_help=True)(errors.reported(merge.merge))
 app.command(no_args_is_help=True)(errors.reported(report.report))

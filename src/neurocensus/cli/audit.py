@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..selection import KEYWORDS
 from .errors import note
 from .output import check_folder, print_paths, print_table
 
@@ -28,8 +29,9 @@ WEIGHTS = typer.Option(
 )
 OUT = typer.Option(help="Folder for audit.safetensors, report.html and the plots.")
 LAYERS = typer.Option(
-    help="'activations' (default), 'modules', a layer name such as features.0 or features.relu, or a regular "
-    "expression searched in the names, such as '^features.*'. May be repeated."
+    help="'activations' (default), 'published' (the same, with each backbone of the zoo as one layer), "
+    "'modules', a layer name such as features.0 or features.relu, or a regular expression searched in the "
+    "names, such as '^features.*'. May be repeated."
 )
 FAIL = typer.Option(min=0, max=1, help="Exit with code 1 if NNU is above this share, for use in CI.")
 THRESHOLD = typer.Option(min=0, help="A value is zero when its absolute value is at most this.")
@@ -98,7 +100,7 @@ def audit(
     """
     check_folder(out)
     size, means, deviations = parse_size(image_size), parse_numbers("mean", mean), parse_numbers("std", std)
-    _check_device(device)
+    check_device(device)
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for the numbers, whatever the user's code prints
         from ..auditor import audit as run
         from ..data import open_data
@@ -200,7 +202,7 @@ def parse_layers(wanted: list[str], modules: set[str]) -> str | list[str] | re.P
     Raises:
         ValueError: not a regular expression.
     """
-    if wanted in (["activations"], ["modules"]):
+    if len(wanted) == 1 and wanted[0] in KEYWORDS:
         return wanted[0]
     names = [text for text in wanted if text in modules or re.fullmatch(r"[\w.]+(:\d+)?", text)]
     if names == wanted:
@@ -230,7 +232,12 @@ def _explained(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return run
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise before the work, if nothing can be put there.
+
+    Raises:
+        ValueError: no such device here.
+    """
     import torch
 
     try:

@@ -1,8 +1,71 @@
-"""Data that a user names on the command line: a folder of images, arrays in a file, a factory.
+"""Data: what a user names on the command line, and labelled images to train on.
 
-`open_data` turns any of them into an iterable of batches. Importing this package needs no torch.
+`open_data` turns a folder of images, arrays in a file or a factory into batches for an audit.
+`open_images`, `split`, `load`, `batches` and `augmentation` are the steps from image files to training.
+Importing this package needs no torch.
 """
 
-from .source import Data, open_data
+from __future__ import annotations
 
-__all__ = ["Data", "open_data"]
+from typing import TYPE_CHECKING
+
+from .cache import load
+from .examples import Batches, Examples, batches
+from .labelled import Images, open_images
+from .source import Data, open_data
+from .splitting import Split, split
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "Batches",
+    "Data",
+    "Examples",
+    "Images",
+    "Split",
+    "augmentation",
+    "batches",
+    "load",
+    "open_data",
+    "open_images",
+    "split",
+]
+
+
+def augmentation(
+    *,
+    zoom: float = 0.3,
+    rotation: float = 50.0,
+    shift: float = 0.2,
+    shear: float = 0.2,
+    flip: bool = True,
+) -> nn.Module:
+    """Random rotation, shift, shear, zoom and flip of training images, as published.
+
+    A module for batches (N, channels, H, W) of any floating-point dtype, on any device. Each image gets
+    numbers of its own, seven to an image, from torch's global generator on the CPU: a loop that seeds it
+    repeats exactly, and a GPU sees the images that the CPU sees. `train()` and `eval()` make no difference.
+
+    The composition is that of Keras 2.2 (``ImageDataGenerator``), the ranges are those of the thesis, and so
+    is the fill: outside of the image its nearest pixel counts. What differs: rotation and zoom are about
+    the true centre of the image (Keras 2.2 was one pixel off, later versions are not), and the random
+    numbers are others. Neither torchvision nor kornia has this: torchvision's v2 transforms fill with a
+    constant only; kornia's ``RandomAffine`` has the fill but composes in another order, and its scale
+    enlarges where Keras's zoom shrinks, so that other images come out. Resampling is torch's own
+    ``grid_sample``, which kornia calls too.
+
+    Args:
+        zoom: rows and columns are zoomed apart, by factors in [1 - zoom, 1 + zoom]; above 1 the image
+            shrinks.
+        rotation: degrees, either way.
+        shift: share of height and width, either way.
+        shear: degrees, either way. The published 0.2 hardly shows; early versions of Keras took radians.
+        flip: left and right, half of the images.
+
+    Raises:
+        ValueError: zoom or shift not in [0, 1), rotation not in [0, 180), shear not in [0, 90).
+    """
+    from .augment import Augmentation
+
+    return Augmentation(zoom=zoom, rotation=rotation, shift=shift, shear=shear, flip=flip)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,20 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"))
+from .decoding import EXTENSIONS, Unreadable, decode
+from .sources import Folder, base_name
 
 Pixels: TypeAlias = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """An image that could not be decoded, and why."""
-
-    path: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 class ImageFolder:
@@ -69,23 +58,11 @@ class ImageFolder:
         """Pixels and class of an image; class -1 where there are none. A bad image does not raise."""
         path = self.paths[index]
         try:
-            pixels = self._read(path)
-        except Exception as error:  # Pillow's decoders raise nearly anything on corrupt bytes
-            return Unreadable(path, f"{type(error).__name__}: {error}".replace(str(path), path.name))
-        return pixels, self.labels[index]
-
-    def _read(self, path: Path) -> Pixels:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                # Pillow would clip these to 255 and call it RGB.
-                raise ValueError(f"more than 8 bits per channel (mode {image.mode}), convert it first")
-            # By way of RGBA, since a palette may hold transparency.
-            rgb = (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
-        if self.image_size is not None:
-            height, width = self.image_size
-            rgb = rgb.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(rgb, np.float32).transpose(2, 0, 1) / np.float32(255)
-        return normalise(pixels, self._mean, self._std, axis=0)
+            pixels = decode(path, self.image_size)
+        except Exception as error:  # see `decode`
+            return Unreadable.because(path, error)
+        scaled = pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+        return normalise(scaled, self._mean, self._std, axis=0), self.labels[index]
 
 
 def collate(samples: Iterable[tuple[Pixels, int] | Unreadable]) -> tuple[Any, Any, list[Unreadable]]:
@@ -144,43 +121,30 @@ def _scan(root: Path) -> tuple[list[Path], list[int], list[str], list[Path]]:
     """Images, their classes, the names of the classes, and the files passed over."""
     if not root.is_dir():
         raise FileNotFoundError(f"data: no such folder: {root}")
-    flat, folders, ignored = _list(root)
-    inside = {folder.name: _list(folder) for folder in folders}
-    ignored += [path for _, _, others in inside.values() for path in others]
-    classes = [name for name, (images, _, _) in inside.items() if images]
+    source = Folder(root)
+    here = source.list("")
+    inside = {base_name(folder): source.list(folder) for folder in here.folders}
+    classes = [name for name, listing in inside.items() if listing.images]
+    ignored = [root / name for listing in (here, *inside.values()) for name in listing.others]
 
-    if flat and classes:
+    if here.images and classes:
         raise ValueError(
-            f"data: expected images in {root} or in one folder per class, got both ({flat[0].name} and "
-            f"{classes[0]}/{inside[classes[0]][0][0].name}); move one of them away"
+            f"data: expected images in {root} or in one folder per class, got both ({here.images[0]} and "
+            f"{inside[classes[0]].images[0]}); move one of them away"
         )
-    if flat:
-        return flat, [-1] * len(flat), [], ignored
+    if here.images:
+        return [root / name for name in here.images], [-1] * len(here.images), [], ignored
     if not classes:
-        for _, deeper, _ in inside.values():
-            for folder in deeper:
-                if _list(folder)[0]:
-                    raise ValueError(
-                        f"data: the images of {root} lie two folders deep (in {folder.relative_to(root)}); "
-                        f"give the folder that holds the classes, such as {folder.parent}"
-                    )
+        for folder in (folder for listing in inside.values() for folder in listing.folders):
+            if source.list(folder).images:
+                raise ValueError(
+                    f"data: the images of {root} lie two folders deep (in {folder}); "
+                    f"give the folder that holds the classes, such as {(root / folder).parent}"
+                )
         raise FileNotFoundError(f"data: no image in {root}; looked for {', '.join(sorted(EXTENSIONS))}")
-    paths = [path for name in classes for path in inside[name][0]]
-    labels = [label for label, name in enumerate(classes) for _ in inside[name][0]]
+    paths = [root / image for name in classes for image in inside[name].images]
+    labels = [label for label, name in enumerate(classes) for _ in inside[name].images]
     return paths, labels, classes, ignored
-
-
-def _list(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
-    """Images, folders and other files of a folder, each sorted by name, without the hidden ones."""
-    images: list[Path] = []
-    folders: list[Path] = []
-    others: list[Path] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "__MACOSX")):
-            continue
-        kind = folders if path.is_dir() else images if path.suffix.lower() in EXTENSIONS else others
-        kind.append(path)
-    return images, folders, others
 
 
 def _check_one_size(paths: Iterable[Path]) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..threads import thread_count
 from .arrays import ArrayBatches, read_examples, read_npy
-from .images import ImageFolder, Unreadable, collate
+from .decoding import Unreadable, in_workers, unreadable
+from .images import ImageFolder, collate
 
 
 @dataclass
@@ -91,17 +91,12 @@ def _from_factory(spec: str) -> Iterable[Any]:
 
 
 def _folder_data(folder: ImageFolder, batch_size: int, workers: int | None, skip: bool) -> Data:
-    from torch.utils.data import DataLoader
-
-    if workers is None:
-        # For a small folder, starting them costs more than they save.
-        workers = min(4, thread_count()) if len(folder) > 4 * batch_size else 0
     notes = []
     if folder.ignored:
         others = f" and {len(folder.ignored) - 1} more" if len(folder.ignored) > 1 else ""
         notes.append(f"passed over what is no image: {folder.ignored[0].name}{others}")
     data = Data([], classes=folder.classes, notes=notes)
-    loader: Any = DataLoader(folder, batch_size, num_workers=workers, collate_fn=collate)  # type: ignore[arg-type]
+    loader = in_workers(folder, batch_size, collate, workers)
     data.batches = _FolderBatches(folder, loader, data.skipped, skip)
     return data
 
@@ -130,11 +125,10 @@ def _all_unreadable(folder: ImageFolder) -> str:
     with ThreadPoolExecutor(2) as pool:  # Pillow drops the GIL while it decodes
         samples = pool.map(folder.__getitem__, range(len(folder)))
         bad = [sample for sample in samples if isinstance(sample, Unreadable)]
-    shown = "\n".join(f"  {item}" for item in bad[:10])
-    more = f"\n  ... and {len(bad) - 10} more" if len(bad) > 10 else ""
-    return (
-        f"data: {len(bad)} of {len(folder)} images cannot be read:\n{shown}{more}\n"
-        "Mend or remove them, or leave them out with --skip-unreadable (skip_unreadable=True)"
+    return unreadable(
+        bad,
+        len(folder),
+        "Mend or remove them, or leave them out with --skip-unreadable (skip_unreadable=True)",
     )
 
 

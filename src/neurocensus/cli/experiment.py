@@ -1,0 +1,155 @@
+"""``neurocensus experiment``."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from .. import text
+from .audit import check_device, parse_numbers, parse_size
+from .output import check_folder, console, print_paths
+
+BACKBONE = "Backbone"
+TRAINING = "Training"
+
+
+class Name(str, enum.Enum):
+    """The experiments there are."""
+
+    macro = "macro"
+    micro = "micro"
+
+
+EXPERIMENT = typer.Argument(
+    metavar="NAME",
+    help="macro: five models from a plain CNN to a fine-tuned, pretrained one. micro: the last beside three "
+    "small changes of it (neurons, a layer, the learning rate).",
+)
+DATA = typer.Option(
+    help="Images of two classes: a folder per class, flat names such as cat.0.jpg, or a tar of either."
+)
+OUT = typer.Option(help="Folder for report.html, results.json, the figures and each model's training.")
+STORE = typer.Option(
+    help="Folder for trained models and resized images. Default: --out. Experiments that share it train the "
+    "models they share once."
+)
+ONLY = typer.Option(help="Some of the models, between commas: thesis-1,thesis-2.")
+
+
+def experiment(
+    name: Annotated[Name, EXPERIMENT],
+    data: Annotated[str, DATA],
+    out: Annotated[Path, OUT],
+    scale: Annotated[float, typer.Option(help="Share of the published images and epochs, up to 1.")] = 1.0,
+    image_size: Annotated[
+        str, typer.Option(help="Resize images to SIZE x SIZE, or to HEIGHTxWIDTH.")
+    ] = "150",
+    only: Annotated[str | None, ONLY] = None,
+    store: Annotated[Path | None, STORE] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that decode images.")] = None,
+    backbone: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=BACKBONE,
+            help="vgg16, vgg19, resnet50, inception_v3, densenet201, squeezenet1_1, mobilenet_v2.",
+        ),
+    ] = "vgg16",
+    weights: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=BACKBONE,
+            help="torchvision's name (DEFAULT downloads ImageNet's), a file (.safetensors, .npz, a "
+            "checkpoint of tensors), or 'none' for random ones.",
+        ),
+    ] = "DEFAULT",
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=BACKBONE, help="That the weights expect of pixels in 0..1. Default: ImageNet's."
+        ),
+    ] = None,
+    std: Annotated[str | None, typer.Option(rich_help_panel=BACKBONE, help="Likewise.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, rich_help_panel=TRAINING, help="Of every model, instead of scale x 30 or 100."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=TRAINING,
+            help="Stop when the validation loss has not fallen for so many epochs.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, rich_help_panel=TRAINING, help="Of all that is random.")] = 0,
+    device: Annotated[str, typer.Option(rich_help_panel=TRAINING, help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    precision: Annotated[
+        str, typer.Option(rich_help_panel=TRAINING, help="float32, bfloat16, or auto: by the device.")
+    ] = "float32",
+    audit_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=TRAINING, help="Audit the validation images every so many epochs."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Train, audit and compare the published models on your own images, beside the published numbers.
+
+    Interrupted and started again with the same options, it goes on where it was. Needs torchvision, kornia
+    and scikit-learn: pip install 'neurocensus\\[experiments]'
+
+    Examples:
+
+    neurocensus experiment macro --data dogs_vs_cats/ --scale 0.1 --out macro
+
+    neurocensus experiment micro --data images.tar --backbone mobilenet_v2 --weights weights.npz --out micro
+    """
+    check_folder(out)
+    check_folder(store)
+    size, means, deviations = parse_size(image_size), parse_numbers("mean", mean), parse_numbers("std", std)
+    assert size is not None  # only None gives None
+    check_device(device)
+    from ..experiments import report, study, thesis
+
+    setup = thesis.Setup(
+        data=data,
+        backbone=backbone,
+        weights=None if weights.lower() == "none" else weights,
+        mean=_per_channel(means),
+        std=_per_channel(deviations),
+        image_size=size,
+        scale=scale,
+        epochs=epochs,
+        patience=patience,
+        seed=seed,
+        device=device,
+        precision=cast(Any, precision),  # Settings says what it can be
+        workers=workers,
+    )
+    names = thesis.choose(name.value, only)
+    keep = store or out
+    done = study.run(
+        thesis.TITLES[name.value],
+        thesis.trials(names, setup, cache=keep / "cache"),
+        keep / "models",
+        facts=setup.facts(),
+        audit_every=audit_every,
+    )
+    paths = report.save_study(done, out)
+    if as_json:
+        typer.echo(report.json_text(done), nl=False)
+    else:
+        for sheet in report.all_sheets(done):
+            console().print(sheet.table())
+        for line in done.comparison.warnings:
+            typer.echo(f"warning: {text.printable(line)}", err=True)
+    print_paths(paths)
+
+
+def _per_channel(numbers: list[float] | None) -> tuple[float, ...] | None:
+    """One number stands for red, green and blue."""
+    return None if numbers is None else tuple(numbers * 3 if len(numbers) == 1 else numbers)

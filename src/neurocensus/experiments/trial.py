@@ -1,0 +1,168 @@
+"""One model of a study: trained, scored and audited, in a folder that it can be taken up from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import storage, tables
+from .tables import Outcome
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..data import Examples
+    from ..result import Audit
+    from ..training import History, Settings
+
+BATCH = 100
+"""Test images at a time."""
+
+
+class Splits(NamedTuple):
+    """What a model is trained on, chosen by and judged by."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A model to train and audit.
+
+    Args:
+        name: also of its folder.
+        title: what it is, in a few words.
+        build: makes the model as it is before training, the same at every call.
+        splits: gives the data; called only if there is work to do.
+        settings: of the training.
+        augment: applied to each batch while training.
+        transferred: does it start from weights that were trained elsewhere, and change them?
+    """
+
+    name: str
+    title: str
+    build: Callable[[], nn.Module]
+    splits: Callable[[], Splits]
+    settings: Settings
+    augment: nn.Module | None = None
+    transferred: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What came out of a trial."""
+
+    trial: Trial
+    history: History
+    audit: Audit
+    outcome: Outcome
+    labels: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    """Of the test set: probabilities (N,) or logits (N, k)."""
+    model: nn.Module = field(repr=False)
+
+
+def run_trial(
+    trial: Trial, folder: Path, *, audit_every: int | None = None, progress: bool = True
+) -> Finished:
+    """Train the model, or take up its training, then score and audit the test set.
+
+    `folder` gets what `neurocensus.training.fit` leaves, and ``audit.safetensors``, ``scores.npz`` and
+    ``outcome.json``. What is done is not done again.
+
+    Args:
+        audit_every: audit the validation set every so many epochs, into the history.
+        progress: show bars, on a terminal only.
+
+    Raises:
+        ValueError: the folder holds the training of another model, other data or other settings.
+    """
+    from ..training import AuditEvery, fit
+
+    splits, model = trial.splits(), trial.build()
+    callbacks = (
+        [] if audit_every is None else [AuditEvery(audit_every, splits.validation, folder=folder / "audits")]
+    )
+    history = fit(
+        model,
+        splits.train,
+        splits.validation,
+        trial.settings,
+        folder=folder,
+        augment=trial.augment,
+        callbacks=callbacks,
+        progress=progress,
+    )
+    identity = {
+        "test": splits.test.fingerprint,
+        "epochs": len(history.rows),
+        "settings": asdict(trial.settings),
+    }
+    found = _read(folder, identity)
+    if found is None:
+        _judge(trial, model, history, splits.test, folder, identity, progress)
+        found = _read(folder, identity)
+        assert found is not None  # it was just written
+    return Finished(trial, history, *found, model)
+
+
+def _judge(
+    trial: Trial,
+    model: nn.Module,
+    history: History,
+    test: Examples,
+    folder: Path,
+    identity: dict[str, Any],
+    progress: bool,
+) -> None:
+    """Score and audit the test set."""
+    from ..assessment import accuracy, confusion
+    from ..auditor import audit
+    from ..data import batches
+    from ..training import predict
+
+    device = trial.settings.device
+    scores = predict(model, test, batch_size=BATCH, device=device)
+    census = audit(model, batches(test, BATCH), layers="published", device=device, progress=progress)
+    outcome = Outcome.from_audit(
+        trial.name,
+        trial.title,
+        census,
+        accuracy=accuracy(test.labels, scores),
+        confusion=confusion(test.labels, scores) if scores.ndim == 1 else None,
+    )
+    census.annotations = {
+        **census.annotations,
+        "model": trial.title,
+        "accuracy": outcome.accuracy,
+        "epochs": len(history.rows),
+    }
+    census.save(folder / "audit.safetensors")
+    with storage.atomic(folder / "scores.npz") as path, path.open("wb") as file:
+        np.savez(file, labels=test.labels, scores=scores)
+    # The last: its presence says that the others are there.
+    body = {"identity": identity, "outcome": outcome.to_dict()}
+    storage.write_text(folder / "outcome.json", tables.json_text(tables.json_ready(body)))
+
+
+def _read(
+    folder: Path, identity: dict[str, Any]
+) -> tuple[Audit, Outcome, npt.NDArray[np.int64], npt.NDArray[np.float32]] | None:
+    """What `_judge` left; None where it did not, or where it was about another test set or training."""
+    try:
+        body = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    if body.get("identity") != json.loads(json.dumps(identity)):
+        return None
+    with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
+        labels, scores = arrays["labels"], arrays["scores"]
+    return storage.load(folder / "audit.safetensors"), Outcome.from_dict(body["outcome"]), labels, scores

@@ -1,0 +1,64 @@
+"""From one task to another: freeze, train the head, fine-tune the last blocks, and see which weights moved.
+
+Importing this imports no torch: names load what they need when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .activation_points import activation_points
+    from .features import bottleneck
+    from .fine_tuning import fine_tune
+    from .freezing import Parameters, blocks, freeze, trainable, unfreeze_from
+    from .joined import JoinedShift
+    from .plot import plot_weight_shift
+    from .shift import TensorShift, WeightShift, snapshot, weight_shift
+
+_HOME = {
+    "JoinedShift": "joined",
+    "Parameters": "freezing",
+    "TensorShift": "shift",
+    "WeightShift": "shift",
+    "activation_points": "activation_points",
+    "blocks": "freezing",
+    "bottleneck": "features",
+    "fine_tune": "fine_tuning",
+    "freeze": "freezing",
+    "plot_weight_shift": "plot",
+    "snapshot": "shift",
+    "trainable": "freezing",
+    "unfreeze_from": "freezing",
+    "weight_shift": "shift",
+}
+
+__all__ = [
+    "JoinedShift",
+    "Parameters",
+    "TensorShift",
+    "WeightShift",
+    "activation_points",
+    "blocks",
+    "bottleneck",
+    "fine_tune",
+    "freeze",
+    "plot_weight_shift",
+    "snapshot",
+    "trainable",
+    "unfreeze_from",
+    "weight_shift",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
