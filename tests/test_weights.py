@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from neurocensus.weights import load_weights, read_weights
+from neurocensus.weights import load_tensors, load_weights, read_weights
 
 
 def write_npz(tensors: dict[str, Tensor], path: Path) -> None:
@@ -74,6 +74,25 @@ def test_weights_load_whole_or_not_at_all(
     else:
         load_weights(model, path)
         assert all((tensor == 1).all() for tensor in model.state_dict().values())
+
+
+@given(theirs=STATE, ours=STATE)
+def test_partial_weights_may_lack_names_and_nothing_else(
+    theirs: dict[str, tuple[int, ...]], ours: dict[str, tuple[int, ...]]
+) -> None:
+    model, tensors = Named(ours), {name: torch.ones(shape) for name, shape in theirs.items()}
+    if theirs.items() <= ours.items():
+        notes = load_tensors(model, tensors, "a file", partial=True)
+        assert all((tensor == float(name in theirs)).all() for name, tensor in model.state_dict().items())
+        lacking = len(ours) - len(theirs)
+        assert [f"{lacking} of {len(ours)} tensors are not in a file" in note for note in notes] == (
+            [True] if lacking else []
+        )
+    else:
+        with pytest.raises(ValueError, match="weights: a file does not fit the model") as caught:
+            load_tensors(model, tensors, "a file", partial=True)
+        assert "missing" not in str(caught.value)
+        assert not any(tensor.any() for tensor in model.state_dict().values())
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict"])

@@ -18,12 +18,14 @@ from ._version import __version__
 from .compare import Comparison, compare
 
 if TYPE_CHECKING:
+    from . import zoo
     from .auditor import Auditor, audit
     from .metrics import Range, Spectrum
     from .result import Audit, LayerAudit, merge
     from .state import UnitState
     from .storage import load
 
+_PACKAGES = ("zoo",)
 _HOME = {
     "Audit": "result",
     "Auditor": "auditor",
@@ -49,10 +51,13 @@ __all__ = [
     "compare",
     "load",
     "merge",
+    "zoo",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f".{name}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)

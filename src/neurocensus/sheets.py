@@ -95,7 +95,7 @@ class Sheet:
         ):
             writer = csv.writer(file)
             writer.writerow(self.records[0] if self.records else ())
-            writer.writerows(map(_filled, record.values()) for record in self.records)
+            writer.writerows(map(_blank_nan, record.values()) for record in self.records)
 
     def to_dict(self) -> dict[str, Any]:
         """The sheet ready for JSON: what is NaN or infinite is None."""
@@ -128,8 +128,8 @@ class Sheet:
         return sum(column.left for column in self.columns)
 
 
-def _filled(value: Any) -> Any:
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+def _blank_nan(value: Any) -> Any:
+    return "" if isinstance(value, float) and math.isnan(value) else value
 
 
 def _escaped(content: str) -> str:

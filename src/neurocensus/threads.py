@@ -1,10 +1,12 @@
-"""How many threads the core may use."""
+"""How many threads the core and torch may use."""
 
 from __future__ import annotations
 
 import operator
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def thread_count(threads: int | None = None) -> int:
@@ -23,3 +25,16 @@ def thread_count(threads: int | None = None) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Torch with a single thread: for tensors so small that more would only wait for one another."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurocensus.assessment import METRICS, Confusion, accuracy, confusion
@@ -64,11 +64,13 @@ class TestMetrics:
         assert tuple(found) == METRICS == tuple(expected)
         assert found == pytest.approx(expected, nan_ok=True, abs=1e-12)
 
+    @settings(max_examples=20)
     @given(matrices())
     def test_of_counts_and_of_examples_are_the_same(self, cells: dict[str, int]) -> None:
         found, expected = confusion(*examples(**cells)), Confusion.from_counts(**cells)
         assert found.to_dict() == pytest.approx(expected.to_dict(), nan_ok=True, abs=0)
 
+    @settings(max_examples=20)
     @given(matrices())
     def test_turn_round_with_the_classes(self, cells: dict[str, int]) -> None:
         turned = Confusion.from_counts(tp=cells["tn"], fp=cells["fn"], tn=cells["tp"], fn=cells["fp"])
@@ -104,6 +106,7 @@ class TestPredictions:
         found = confusion([0, 1, 1], [0.5, 0.5, np.nextafter(0.5, 1)])
         assert (found.tp, found.fp, found.tn, found.fn) == (1, 0, 1, 1)
         assert confusion([0, 1], [-0.1, 0.1], threshold=0).accuracy == 1
+        assert accuracy([0, 1], [0.5, 0.5]) == 0.5
 
     @pytest.mark.parametrize(
         ("labels", "scores"),

@@ -31,7 +31,7 @@ def pairs(draw: st.DrawFn, most: int = 6, values: int = 5) -> tuple[list[int], l
 
 
 class TestP:
-    @settings(max_examples=20)
+    @settings(max_examples=12)
     @given(pairs(), st.sampled_from(METHODS))
     def test_is_that_of_scipys_permutation_test(self, xy: Any, method: Method) -> None:
         x, y = np.array(xy)
@@ -62,7 +62,7 @@ class TestP:
 
 
 class TestInterval:
-    @settings(max_examples=25)
+    @settings(max_examples=12)
     @given(pairs(most=8, values=4), st.sampled_from(METHODS))
     def test_holds_the_coefficient_and_mirrors(self, xy: Any, method: Method) -> None:
         x, y = np.array(xy)
@@ -108,6 +108,15 @@ class TestInterval:
         found = [few(*sample, method, confidence=0.9) for sample in zip(x, y, strict=True)]
         held = sum(each.low <= truth[method] <= each.high for each in found)
         assert held >= 270 - 3 * math.sqrt(300 * 0.9 * 0.1)
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_bounds_are_coefficients_of_populations(self, method: Method) -> None:
+        random = np.random.default_rng(0)
+        x = random.normal(size=200_000)
+        for theta in (-0.99, 0.3, 0.8):
+            y = theta * x + math.sqrt(1 - theta**2) * random.normal(size=len(x))
+            test = scipy.stats.spearmanr if method == "spearman" else scipy.stats.kendalltau
+            assert ranks._population(theta, method) == pytest.approx(test(x, y).statistic, abs=0.005)
 
     def test_of_ties_is_wider_where_they_say_less(self) -> None:
         """Two groups of three in order: the ties leave open what the six in order would not."""

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurocensus.assessment import confusion, roc
@@ -23,6 +23,7 @@ def test_the_area_is_the_chance_to_rank_a_pair_right(pairs: list[tuple[bool, int
     assert roc(labels, scores).auc == pytest.approx((1 + above.mean()) / 2)
 
 
+@settings(max_examples=15)
 @given(examples)
 def test_corners_are_confusion_matrices(pairs: list[tuple[bool, int]]) -> None:
     labels, scores = np.array(pairs).T

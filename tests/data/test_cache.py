@@ -97,7 +97,7 @@ def test_nothing_is_decoded_twice(images: Images, tmp_path: Path, decoded: list[
     assert len(decoded) == 8
     np.testing.assert_array_equal(pixels(read(images, tmp_path)), pixels(first))
     assert len(decoded) == 8
-    read(images, tmp_path, size=(7, 5))
+    assert read(images, tmp_path, size=(7, 5)).fingerprint != first.fingerprint
     assert len(decoded) == 16
 
 
@@ -113,6 +113,11 @@ def test_a_changed_image_is_decoded_anew(images: Images, tmp_path: Path) -> None
     assert pixels(second)[2, 0, 0].tolist() == [255, 0, 0]
     same = [bool((a == b).all()) for a, b in zip(pixels(first), pixels(second), strict=True)]
     assert same == [True, True, False, True, True, True, True, True]
+
+
+def file_of(examples: Examples) -> str:
+    assert isinstance(examples.inputs, np.memmap)
+    return str(examples.inputs.filename)
 
 
 def only_file(folder: Path) -> Path:
@@ -163,6 +168,18 @@ def test_what_breaks_off_leaves_nothing(
     with pytest.raises(stop):
         read(images, folder)
     assert list(folder.iterdir()) == []
+
+
+def test_what_killed_processes_left_is_removed(images: Images, tmp_path: Path) -> None:
+    """Not what another is writing now, nor what is not ours."""
+    names = (".0123456789abcdef.tmp", ".fedcba9876543210.tmp", ".notes.tmp", "old.npy")
+    for name in names:
+        (tmp_path / "cache" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "cache" / name).write_bytes(b"half")
+        if name != names[1]:
+            os.utime(tmp_path / "cache" / name, (0, 0))
+    made = read(images, tmp_path / "cache")
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {*names[1:], Path(file_of(made)).name}
 
 
 def test_two_at_once_make_one_whole_file(images: Images, tmp_path: Path) -> None:

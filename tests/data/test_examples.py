@@ -98,6 +98,8 @@ def test_fingerprints_tell_contents_orders_labels_and_classes_apart() -> None:
         Examples(examples.inputs, examples.labels, CLASSES, identity="other"),
     ]
     assert len({item.fingerprint for item in different}) == len(different)
+    alike = Examples(examples.inputs, np.zeros(6, np.int64), CLASSES)
+    assert len({alike.take(rows).fingerprint for rows in ([0, 1], [1, 0], [0, 0], [0])}) == 4
     assert made(6).fingerprint == examples.fingerprint
     assert made(6).take([2, 1]).fingerprint == examples.take([2, 1]).fingerprint
 

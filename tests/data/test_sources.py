@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -38,6 +40,7 @@ def with_member(path: Path, name: str, kind: bytes = tarfile.REGTYPE, target: st
         ("cat/2.jpg", tarfile.LNKTYPE, "'cat/2.jpg' is a link"),
         ("cat/2.jpg", tarfile.FIFOTYPE, "is no plain file"),
         ("cat/2.jpg", tarfile.CHRTYPE, "is no plain file"),
+        ("cat/2.jpg", tarfile.GNUTYPE_SPARSE, "is no plain file"),
     ],
 )
 def test_hostile_members_are_refused(tmp_path: Path, name: str, kind: bytes, words: str) -> None:
@@ -117,3 +120,8 @@ def test_an_archive_cut_while_in_use_says_so(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(ValueError, match=r"ended inside cat/1\.png"):
         images.read(0)
+
+
+def test_the_package_is_imported_without_torch() -> None:
+    code = "import sys, neurocensus.data; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from neurocensus.assessment import Confusion
 from neurocensus.experiments import published
 from neurocensus.experiments.published import CORRECTIONS, EXAMPLES, MACRO, MICRO, MODELS, TABLE_4_1
+
+from ..conftest import shared_data
 
 VGG = 8192  # the pretrained part, counted as one layer
 LAYERS = {  # appendix 3: every dense, convolution and pooling layer
@@ -67,6 +70,13 @@ def test_accuracies_rise_over_the_macro_models_on_paper_and_poster() -> None:
         [MODELS[name].poster_accuracy or 0 for name in MACRO],
     ):
         assert accuracies == sorted(set(accuracies))
+
+
+@pytest.mark.data
+def test_the_test_set_of_table_4_1_has_its_prevalence() -> None:
+    with np.load(shared_data("catvnoncat.npz"), allow_pickle=False) as arrays:
+        labels = arrays["y_test"]
+    assert (labels.sum(), (1 - labels).sum()) == (TABLE_4_1.tp + TABLE_4_1.fn, TABLE_4_1.fp + TABLE_4_1.tn)
 
 
 def test_one_confusion_matrix_gives_table_4_1() -> None:

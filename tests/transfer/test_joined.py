@@ -80,8 +80,9 @@ class Shuffling(nn.Module):
 
 def sequential() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.Dropout(0.5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 5, 1),
-        nn.ReLU6(inplace=True), nn.Flatten(), nn.Linear(5 * 9, 4), nn.Sigmoid(), nn.Linear(4, 2),
+        nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.Dropout(0.5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 5, 1), nn.ReLU6(inplace=True), nn.Flatten(), nn.Linear(5 * 9, 4), nn.Sigmoid(),
+        nn.Linear(4, 2),
     )  # fmt: skip
 
 

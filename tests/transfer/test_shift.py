@@ -166,7 +166,8 @@ def test_the_parts_of_a_model_are_told_apart() -> None:
         "mean": "buffer", "0.weight": "weight", "0.bias": "bias", "1.weight": "weight", "1.bias": "bias",
         "1.running_mean": "buffer", "1.running_var": "buffer", "2.weight_ih_l0": "weight",
         "2.weight_hh_l0": "weight", "2.bias_ih_l0": "bias", "2.bias_hh_l0": "bias",
-        "3.in_proj_weight": "weight", "3.in_proj_bias": "bias", "3.out_proj.weight": "weight", "3.out_proj.bias": "bias",
+        "3.in_proj_weight": "weight", "3.in_proj_bias": "bias", "3.out_proj.weight": "weight",
+        "3.out_proj.bias": "bias",
     }  # fmt: skip
     assert list(shift.layers) == ["0", "1", "2", "3", "3.out_proj"]
     assert shift.tensors["0.weight"].shape == (4, 3, 3, 3)

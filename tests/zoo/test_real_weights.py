@@ -36,11 +36,12 @@ def ridge_accuracy(backbone: zoo.Backbone, size: int) -> float:
     with torch.inference_mode():
         x, asked = (torch.cat([backbone(part) for part in images.split(25)]) for images in (train, test))
     mean = x.mean(0)
-    x, asked = (x - mean).double(), (asked - mean).double()
-    kernel = x @ x.T
+    x, asked = x - mean, asked - mean
+    kernel = (x @ x.T).double()
     penalty = kernel.diagonal().mean() * torch.eye(len(x))
-    weights = x.T @ torch.linalg.solve(kernel + penalty, y.double() * 2 - 1)
-    return ((asked @ weights > 0) == expected).double().mean().item()
+    weights = torch.linalg.solve(kernel + penalty, y.double() * 2 - 1)
+    scores = (asked @ x.T).double() @ weights
+    return ((scores > 0) == expected).double().mean().item()
 
 
 def test_features_of_mobilenet_tell_dogs_from_cats() -> None:

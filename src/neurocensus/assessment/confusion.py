@@ -164,16 +164,13 @@ def accuracy(labels: Any, scores: Any) -> float:
     """
     y, s = labels_and_scores(labels, scores)
     if s.ndim == 1:
-        y, s = binary(labels, scores)
-        predicted = (s > 0.5).astype(np.int64)
-    else:
-        predicted = s.argmax(axis=1)
-        if y.min() < 0 or y.max() >= s.shape[1]:
-            raise ValueError(
-                f"labels: expected 0 to {s.shape[1] - 1}, one of the {s.shape[1]} columns of scores, got "
-                f"{y.min()} to {y.max()}"
-            )
-    return float(sklearn_metrics().accuracy_score(y, predicted))
+        return confusion(y, s).accuracy
+    if y.min() < 0 or y.max() >= s.shape[1]:
+        raise ValueError(
+            f"labels: expected 0 to {s.shape[1] - 1}, one of the {s.shape[1]} columns of scores, got "
+            f"{y.min()} to {y.max()}"
+        )
+    return float(sklearn_metrics().accuracy_score(y, s.argmax(axis=1)))
 
 
 def _kappa(sk: Any, *, y_true: list[int], y_pred: list[int], sample_weight: list[int]) -> float:

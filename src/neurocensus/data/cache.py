@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import re
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ from .labelled import Images
 
 _FORMAT = "neurocensus.pixels 1 rgb bilinear"  # changed whenever the same files give other pixels
 _BATCH = 32
+_LEFT_OVER = re.compile(r"\.[0-9a-f]{16}\.tmp")  # what `storage.atomic` writes to before it renames
+_LEFT_FOR = 3600.0  # seconds without a write
 
 
 def load(
@@ -34,8 +39,8 @@ def load(
 
     The pixels lie in one file of the folder `cache`, named by what is in it: the contents of the image
     files, their order and `size`. It is written under another name and renamed once it is whole, so a
-    killed process leaves no half of it, and two may make it at once. Changed images get a file of their
-    own; files of the cache may be deleted at will.
+    killed process leaves no half of it under that name, and two may make it at once. Changed images get a
+    file of their own; files of the cache may be deleted at will.
 
     Resizing is bilinear with antialiasing and does not keep the aspect ratio. (Keras's ``load_img``, which
     the published code used, takes the nearest pixel.)
@@ -157,6 +162,7 @@ def _write(path: Path, shape: tuple[int, ...], batches: Iterable[Bytes]) -> None
     """Write a ``.npy`` file front to back: on a full disk a write fails, where a map would crash."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         with storage.atomic(path) as temporary, temporary.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -167,3 +173,11 @@ def _write(path: Path, shape: tuple[int, ...], batches: Iterable[Bytes]) -> None
             raise
         needed = f"{np.prod(shape) / 1e6:.0f} MB are needed; choose another folder with cache="
         raise OSError(error.errno, f"{error.strerror} ({needed})", str(path)) from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left. One that still writes has written within the hour."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):  # gone, or another's
+            if _LEFT_OVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _LEFT_FOR:
+                path.unlink()

@@ -122,8 +122,8 @@ def _scan(root: Path) -> tuple[list[Path], list[int], list[str], list[Path]]:
     if not root.is_dir():
         raise FileNotFoundError(f"data: no such folder: {root}")
     source = Folder(root)
-    here = source.list("")
-    inside = {base_name(folder): source.list(folder) for folder in here.folders}
+    here = source.entries("")
+    inside = {base_name(folder): source.entries(folder) for folder in here.folders}
     classes = [name for name, listing in inside.items() if listing.images]
     ignored = [root / name for listing in (here, *inside.values()) for name in listing.others]
 
@@ -136,7 +136,7 @@ def _scan(root: Path) -> tuple[list[Path], list[int], list[str], list[Path]]:
         return [root / name for name in here.images], [-1] * len(here.images), [], ignored
     if not classes:
         for folder in (folder for listing in inside.values() for folder in listing.folders):
-            if source.list(folder).images:
+            if source.entries(folder).images:
                 raise ValueError(
                     f"data: the images of {root} lie two folders deep (in {folder}); "
                     f"give the folder that holds the classes, such as {(root / folder).parent}"

@@ -123,10 +123,10 @@ _Classes = dict[str, list[str]]  # names of images by class
 
 def _find(source: Source, wanted: set[str] | None) -> tuple[dict[str, _Classes], list[str]]:
     """Images by split ("" if there are none) and class, and the other files."""
-    here = source.list("")
+    here = source.entries("")
     ignored = [*here.others]
     while not here.images and len(here.folders) == 1:
-        here = source.list(here.folders[0])
+        here = source.entries(here.folders[0])
         ignored += here.others
     if not here.images and not here.folders:
         raise FileNotFoundError(
@@ -156,12 +156,12 @@ def _splits(source: Source, here: Listing, wanted: set[str] | None) -> list[tupl
                 "classes (classes=)"
             )
     part_of = {part[:3]: part for part in SPLITS}
-    return [(part_of[match["part"][:3].lower()], source.list(folder)) for folder, match in alike.items()]
+    return [(part_of[match["part"][:3].lower()], source.entries(folder)) for folder, match in alike.items()]
 
 
 def _classes(source: Source, here: Listing, wanted: set[str] | None, ignored: list[str]) -> _Classes:
     """Images by class, from class folders or from flat names."""
-    inside = {base_name(folder): source.list(folder) for folder in here.folders}
+    inside = {base_name(folder): source.entries(folder) for folder in here.folders}
     if wanted is not None:
         inside = {name: listing for name, listing in inside.items() if name in wanted}
     if here.images and any(listing.images for listing in inside.values()):
@@ -174,7 +174,7 @@ def _classes(source: Source, here: Listing, wanted: set[str] | None, ignored: li
         return _flat(source, here.images, wanted)
     for listing in inside.values():
         ignored += listing.others
-        deeper = [image for folder in listing.folders for image in source.list(folder).images]
+        deeper = [image for folder in listing.folders for image in source.entries(folder).images]
         if deeper:
             raise ValueError(
                 f"data: {source.path}: expected images in one folder per class, got {deeper[0]} in a folder "

@@ -36,7 +36,7 @@ class Source(Protocol):
 
     path: Path
 
-    def list(self, folder: str) -> Listing:
+    def entries(self, folder: str) -> Listing:
         """What `folder` holds; "" is the root."""
 
     def read(self, name: str) -> bytes:
@@ -49,10 +49,10 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def list(self, folder: str) -> Listing:
+    def entries(self, folder: str) -> Listing:
         """See `Source`."""
-        entries = ((_joined(folder, entry.name), entry.is_dir()) for entry in os.scandir(self.path / folder))
-        return listing(entries)
+        found = ((_joined(folder, entry.name), entry.is_dir()) for entry in os.scandir(self.path / folder))
+        return listing(found)
 
     def read(self, name: str) -> bytes:
         """See `Source`."""
@@ -83,7 +83,7 @@ class Tar:
                 name = parent
         self._listings = {folder: listing(inside.items()) for folder, inside in folders.items()}
 
-    def list(self, folder: str) -> Listing:
+    def entries(self, folder: str) -> Listing:
         """See `Source`."""
         return self._listings[folder]
 

@@ -36,7 +36,9 @@ class DeadUnits(Mapping[str, Indices]):
         threshold: of the audit: 0 means that the units were exactly zero.
     """
 
-    def __init__(self, units: Mapping[str, Indices], places: Mapping[str, Place], threshold: float = 0.0) -> None:
+    def __init__(
+        self, units: Mapping[str, Indices], places: Mapping[str, Place], threshold: float = 0.0
+    ) -> None:
         self._units = {name: as_indices(name, indices) for name, indices in units.items()}
         self.places = {name: places[name] for name in self._units}
         self.threshold = threshold
@@ -99,7 +101,9 @@ def as_indices(layer: str, indices: Any) -> Indices:
             "of a mask take numpy.flatnonzero(mask)"
         ) from None
     if any(isinstance(index, (bool, np.bool_)) for index in indices):
-        raise TypeError(f"dead[{layer!r}]: expected indices of units, got bools; take numpy.flatnonzero of them")
+        raise TypeError(
+            f"dead[{layer!r}]: expected indices of units, got bools; take numpy.flatnonzero of them"
+        )
     if found and found[0] < 0:
         raise ValueError(f"dead[{layer!r}]: expected indices from 0, got {found[0]}")
     return np.asarray(found, np.int64)

@@ -1,27 +1,29 @@
 """Masks: hooks that hold units at zero, in every forward, also in training.
 
-A mask sits on the outputs of modules. It is no part of the state dict: weights are saved and loaded as without
-it. It is a part of the model object: a deep copy and a pickle of the model are masked too, until `unmask`.
+A mask sits on the outputs of modules. It is no part of the state dict: weights are saved and loaded as
+without it. It is a part of the model object: a deep copy and a pickle of the model are masked too, until
+`unmask`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import get_ident
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .. import text
 from ..capture.functions import NAMES, Role, module_role
+from ..capture.hooks import _recomputing
 from ..capture.names import named_modules, unwrapped
 from ..selection import unknown
 from ..units import by_rank
-from .dead import DeadUnits, Indices, Place, as_indices
+from .dead import DeadUnits, Indices, as_indices
 
 
 class Mask:
@@ -42,7 +44,7 @@ class Mask:
         dead: units by layer, from `dead_units` or by hand: ``{"relu1": [3, 7]}``. A layer is the output of a
             module, of its first call in a forward; of its k-th it is called ``relu1:k``, as in an audit.
         unit_axis: where the units are, for layers given by hand: for all (int) or by name. Default: axis 1
-            after convolution, pooling and batch norm and in outputs of four or more dimensions, else the last.
+            after convolution, pooling and batch norm, and of four dimensions or more; else the last.
 
     Raises:
         TypeError: `model` or `dead` is not as described.
@@ -62,7 +64,8 @@ class Mask:
             raise TypeError(
                 f"dead: expected units by layer, as dead_units(audit) gives them, got {type(dead).__name__}"
             )
-        self._model = unwrapped(model)
+        self._given, self._model = model, unwrapped(model)
+        self.dead, self.unit_axis = dead, unit_axis
         modules = {name: module for name, module, wrapper in named_modules(self._model) if not wrapper}
         root = type(self._model).__name__
         self.units: dict[str, Indices] = {}
@@ -76,7 +79,7 @@ class Mask:
             module = modules[base]
             axis, count = _place(dead, name, unit_axis, module)
             self.units[name] = units
-            self._layers.setdefault(module, {})[call] = _Layer(name, units, axis, count)
+            self._layers.setdefault(module, {})[call] = self._make(name, units, axis, count)
         # What holds a masked module: entering it from outside begins a forward, and the counts of calls.
         self._around = [m for m in modules.values() if any(inner in self._layers for inner in m.modules())]
         self._handles: list[RemovableHandle] = []
@@ -87,6 +90,12 @@ class Mask:
         return sum(len(units) for units in self.units.values())
 
     @property
+    def axes(self) -> dict[str, int]:
+        """Where the units are, of the layers of which that is known before they run."""
+        layers = [layer for calls in self._layers.values() for layer in calls.values()]
+        return {layer.name: layer.axis for layer in layers if layer.axis is not None}
+
+    @property
     def attached(self) -> bool:
         """Whether the mask is on the model."""
         return bool(self._handles)
@@ -95,22 +104,23 @@ class Mask:
         """Put the mask on the model, and give it.
 
         Raises:
-            RuntimeError: it is on it; or a part of the model was compiled, where it would not be seen.
+            RuntimeError: it is on it; or a part of the model was compiled, where the mask would not be seen.
         """
         if self._handles:
             raise RuntimeError("this mask is attached already; remove it first")
-        if any(hasattr(module, "_orig_mod") for module in self._model.modules()):
+        if any(map(_compiled, self._given.modules())):
             raise RuntimeError(
                 "model: a part of it is compiled, and compiled code runs no hooks that came later; mask the "
                 "model first, then compile it"
             )
-        depth = _Forward()
+        forward = _Forward()
         for module in self._around:
-            self._handles.append(module.register_forward_pre_hook(_Enter(depth)))
+            enter = _Enter(forward, module is self._model)
+            self._handles.append(module.register_forward_pre_hook(enter))
         for module, layers in self._layers.items():
-            self._handles.append(module.register_forward_hook(_Apply(depth, layers)))
+            self._handles.append(module.register_forward_hook(_Apply(forward, layers)))
         for module in self._around:
-            self._handles.append(module.register_forward_hook(_Leave(depth), always_call=True))
+            self._handles.append(module.register_forward_hook(_Leave(forward), always_call=True))
         return self
 
     def remove(self) -> None:
@@ -125,6 +135,9 @@ class Mask:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.remove()
+
+    def _make(self, name: str, units: Indices, axis: int | None, count: int | None) -> _Layer:
+        return _Layer(name, units, axis, count)
 
     def __repr__(self) -> str:
         where = f"{text.plural(self.count, 'unit')} in {text.plural(len(self.units), 'layer')}"
@@ -141,7 +154,11 @@ def masked(
 
 
 def unmask(model: nn.Module) -> int:
-    """Take every mask off a model, also one that came with a copy or a pickle. Gives how many units were held."""
+    """Take every mask off a model, also one that came with a copy or a pickle.
+
+    Returns:
+        How many units were masked.
+    """
     units = 0
     for module in model.modules():
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
@@ -153,29 +170,38 @@ def unmask(model: nn.Module) -> int:
     return units
 
 
-# The hooks are plain objects, not closures: copies and pickles of a model take them along, and those of one model
-# share one `_Forward` there too.
+# The hooks are plain objects, not closures: copies and pickles of a model take them along, and those of one
+# model share one `_Forward` there too.
 
 
 class _Forward:
     """Where a forward of the model stands: how deep in modules, and how often each layer ran."""
 
     def __init__(self) -> None:
-        self.depth = 0
+        self.depth = self.thread = 0
         self.calls: dict[int, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"depth": 0, "calls": {}}  # a copy is in no forward
+        return {"depth": 0, "thread": 0, "calls": {}}  # a copy is in no forward
 
 
 class _Enter:
-    def __init__(self, forward: _Forward) -> None:
-        self.forward = forward
+    def __init__(self, forward: _Forward, root: bool) -> None:
+        self.forward, self.root = forward, root
 
     def __call__(self, module: nn.Module, args: Any) -> None:
-        if self.forward.depth == 0:
-            self.forward.calls.clear()
-        self.forward.depth += 1
+        forward = self.forward
+        thread = 0 if torch.compiler.is_compiling() else get_ident()
+        if forward.depth and forward.thread != thread:
+            forward.depth = 0
+            raise RuntimeError(
+                "the masked model is called from two threads at once; call it from one thread "
+                "(of nn.DataParallel, mask and use .module)"
+            )
+        if self.root or forward.depth == 0:  # after KeyboardInterrupt the depth may be wrong, the root is not
+            forward.depth, forward.thread = 0, thread
+            forward.calls.clear()
+        forward.depth += 1
 
 
 class _Leave:
@@ -191,10 +217,18 @@ class _Apply:
 
     def __init__(self, forward: _Forward, layers: dict[int, _Layer]) -> None:
         self.forward, self.layers = forward, layers
+        self.most = max(layers)  # calls in a forward, as far as known
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> Any:
         calls = self.forward.calls
         call = calls[id(self)] = calls.get(id(self), 0) + 1
+        self.most = max(self.most, call)
+        if self.most > 1 and _recomputing():
+            raise RuntimeError(
+                f"layer {self.layers[min(self.layers)].name!r} runs several times in a forward and is "
+                "computed again in the backward pass, where the calls cannot be told apart: use a module for "
+                "each call, or no activation checkpoint"
+            )
         layer = self.layers.get(call)
         return None if layer is None else layer.masked(output)
 
@@ -207,6 +241,7 @@ class _Layer:
 
     def __init__(self, name: str, units: Indices, axis: int | None, count: int | None) -> None:
         self.name, self.units, self.axis, self.count = name, units, axis, count
+        self._largest = int(units[-1])
         self._kept: dict[tuple[torch.device, int], Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -235,8 +270,8 @@ class _Layer:
             )
         axis %= rank
         size = output.shape[axis]
-        if size != (size if self.count is None else self.count) or size <= int(self.units[-1]):
-            wanted = f"{self.count}" if self.count is not None else f"at least {self.units[-1] + 1}"
+        if self.count not in (None, size) or size <= self._largest:
+            wanted = f"at least {self._largest + 1}" if self.count is None else str(self.count)
             raise ValueError(
                 f"layer {self.name!r}: expected {wanted} units on axis {axis}, got an output of shape "
                 f"{tuple(output.shape)}; was the mask made for another model? If not, give unit_axis="
@@ -269,20 +304,26 @@ def _split(name: Any, modules: Mapping[str, nn.Module], root: str) -> tuple[str,
     if function in NAMES and (owner in modules or owner == ""):
         raise ValueError(
             f"dead: {name!r} is a function called inside {owner or root!r}, and a mask can only hold the "
-            f"output of a module; in the model call a module in place of the function (nn.ReLU() for relu), or "
-            "mask the layer before it"
+            "output of a module; in the model call a module in place of the function (nn.ReLU() for relu), "
+            "or mask the layer before it"
         )
     raise unknown(name, modules, [path or root for path in modules], "dead")
+
+
+def _compiled(module: nn.Module) -> bool:
+    return "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
 
 
 def _place(
     dead: Mapping[str, Any], name: str, unit_axis: int | Mapping[str, int] | None, module: nn.Module
 ) -> tuple[int | None, int | None]:
     """Axis and number of the units of a layer; None: known when it runs."""
+    axis, units = (
+        (dead.places[name].axis, dead.places[name].units) if isinstance(dead, DeadUnits) else (None, None)
+    )
     chosen = unit_axis.get(name) if isinstance(unit_axis, Mapping) else unit_axis
-    place: Place | None = dead.places[name] if isinstance(dead, DeadUnits) else None
-    if chosen is not None or place is not None:
-        return chosen if chosen is not None else place.axis, None if place is None else place.units  # type: ignore[union-attr]
+    if chosen is not None or axis is not None:
+        return axis if chosen is None else chosen, units
     if isinstance(module, (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.Bilinear)):
         return -1, None
     conv_like = isinstance(module, (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm))

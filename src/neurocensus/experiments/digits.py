@@ -8,7 +8,6 @@ train with. The layers are fewer and the learning rates higher than published, t
 from __future__ import annotations
 
 import functools
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
+from .. import data
 from ..data import Examples
 from ..training import Settings
 from ..zoo import Head, Transfer
@@ -105,23 +104,9 @@ class Backbone(Convolutions):
     blocks = {"block1": ("conv1",), "block2": ("conv2",)}  # noqa: RUF012
 
 
-class Shifted(nn.Module):
-    """Each image of (N, C, H, W) turned and shifted at random, by at most that much either way."""
-
-    def __init__(self, degrees: float = 10.0, pixels: float = 1.0) -> None:
-        super().__init__()
-        self.degrees, self.pixels = degrees, pixels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images of the same shape; what comes in from outside is black."""
-        count, _, height, width = images.shape
-        turn = (2 * torch.rand(count) - 1) * math.radians(self.degrees)
-        # affine_grid measures in half images.
-        shift = (2 * torch.rand(count, 2) - 1) * self.pixels * torch.tensor([2 / width, 2 / height])
-        cos, sin = turn.cos(), turn.sin()
-        rows = torch.stack([cos, -sin, shift[:, 0], sin, cos, shift[:, 1]], dim=1)
-        grid = F.affine_grid(rows.view(count, 2, 3), list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid.to(images.device), align_corners=False)
+def augmentation() -> nn.Module:
+    """By at most 10 degrees and one pixel: a digit has no mirror image, and eight pixels little room."""
+    return data.augmentation(rotation=10, shift=1 / 8, zoom=0, shear=0, flip=False)
 
 
 def trials(folder: Path, *, seed: int = 0, epochs: int | None = None, progress: bool = True) -> list[Trial]:
@@ -147,15 +132,15 @@ def trials(folder: Path, *, seed: int = 0, epochs: int | None = None, progress: 
 
     return [
         trial(1, "basic cnn", functools.partial(_cnn, 0.0), 1e-3),
-        trial(2, "img aug cnn", functools.partial(_cnn, DROPOUT), 1e-3, augment=Shifted()),
+        trial(2, "img aug cnn", functools.partial(_cnn, DROPOUT), 1e-3, augment=augmentation()),
         trial(3, "transfer cnn", _head, 1e-3, splits=features),
-        trial(4, "tl img aug cnn", functools.partial(_transfer, source, False), 1e-3, augment=Shifted()),
+        trial(4, "tl img aug cnn", functools.partial(_transfer, source, False), 1e-3, augment=augmentation()),
         trial(
             5,
             "tl img aug ft cnn",
             functools.partial(_transfer, source, True),
             5e-4,
-            augment=Shifted(),
+            augment=augmentation(),
             transferred=True,
         ),
     ]
@@ -189,7 +174,15 @@ def _source(folder: Path, *, seed: int, epochs: int, progress: bool) -> Backbone
     model = _seeded(lambda: Transfer(Backbone(), _head()), seed)
     folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(epochs=epochs, learning_rate=1e-3, batch_size=BATCH_SIZE, seed=seed)
-    fit(model, splits.train, splits.validation, settings, folder=folder, augment=Shifted(), progress=progress)
+    fit(
+        model,
+        splits.train,
+        splits.validation,
+        settings,
+        folder=folder,
+        augment=augmentation(),
+        progress=progress,
+    )
     backbone.load_state_dict(model.backbone.state_dict())
     return backbone
 

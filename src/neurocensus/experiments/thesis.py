@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..training import Settings
-    from ..zoo import Recipe
+    from ..zoo import Backbone, Recipe
 
 MACRO = ("thesis-1", "thesis-2", "thesis-3", "thesis-4", "thesis-5")
 MICRO = ("thesis-5", "thesis-5a", "thesis-5b", "thesis-5c")
@@ -71,10 +71,12 @@ class Setup:
 
     def facts(self) -> list[tuple[str, str]]:
         """Labels and values, for a report."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in ("data", "weights"):  # a report is shown to people who have other folders
+            if values[name] is not None:
+                values[name] = Path(values[name]).name
         return [
-            (field.name.replace("_", " "), str(value))
-            for field in fields(self)
-            if (value := getattr(self, field.name)) is not None
+            (name.replace("_", " "), str(value)) for name, value in values.items() if value is not None
         ]
 
 
@@ -108,6 +110,9 @@ def trials(names: tuple[str, ...], setup: Setup, *, cache: Path, progress: bool 
     from ..data import augmentation
 
     images = _images(setup, cache)
+    images()  # what is wrong with the data or the weights is better said now than after the first training
+    if any(zoo.recipe(name).backbone for name in names):
+        _backbone(setup)
     return [
         Trial(
             name=name,
@@ -180,12 +185,22 @@ def _images(setup: Setup, cache: Path) -> Callable[[], Splits]:
 
 def _features(setup: Setup, images: Callable[[], Splits], cache: Path) -> Splits:
     """The images' bottleneck features: the published third model is trained on these alone."""
-    from .. import zoo
     from ..transfer import bottleneck
 
-    backbone = zoo.backbone(
-        setup.backbone, weights=setup.weights, image_size=setup.image_size, mean=setup.mean, std=setup.std
-    )
+    backbone = _backbone(setup)
     return Splits(
         *(bottleneck(backbone, examples, cache=cache, device=setup.device) for examples in images())
+    )
+
+
+def _backbone(setup: Setup) -> Backbone:
+    from .. import zoo
+
+    return zoo.backbone(
+        setup.backbone,
+        weights=setup.weights,
+        image_size=setup.image_size,
+        mean=setup.mean,
+        std=setup.std,
+        seed=setup.seed,
     )

@@ -26,16 +26,14 @@ def plot_history(histories: Mapping[str, History]) -> Figure:
             raise ValueError(f"histories[{name!r}]: expected at least one epoch, got none")
     figure = style.new_figure(1.2 + 2.8 * len(histories), 4.8)
     panels = figure.subplots(2, len(histories), squeeze=False, sharex="col", sharey="row")
-    seen, unseen = style.depth_colors(2)
+    colors = dict(zip(("training", "validation"), style.depth_colors(2), strict=True))
     for column, (name, history) in enumerate(histories.items()):
         epochs = history.column("epoch")
         for axes, quantity in zip(panels[:, column], ("loss", "accuracy"), strict=True):
-            marker = "." if len(epochs) < 10 else ""
-            axes.plot(epochs, history.column(quantity), marker, ls="-", color=seen, label="training", lw=1.4)
-            axes.plot(
-                epochs, history.column(f"validation_{quantity}"), marker, ls="-", color=unseen,
-                label="validation", lw=1.4,
-            )  # fmt: skip
+            for data, name_in_row in (("training", quantity), ("validation", f"validation_{quantity}")):
+                marker = "." if len(epochs) < 10 else None  # one epoch alone has no line
+                values = history.column(name_in_row)
+                axes.plot(epochs, values, color=colors[data], label=data, lw=1.4, marker=marker)
             axes.axvline(history.best["epoch"], color="0.6", lw=0.8, ls=":", label="lowest validation loss")
             style.tidy(axes)
             axes.tick_params(labelsize=8)

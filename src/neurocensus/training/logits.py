@@ -1,4 +1,4 @@
-"""The logits behind a model's probabilities: by them the loss has a gradient where the sigmoid is saturated."""
+"""The logits behind a model's probabilities: they give the loss a gradient where a sigmoid is flat."""
 
 from __future__ import annotations
 

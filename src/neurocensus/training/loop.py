@@ -37,6 +37,10 @@ Augment: TypeAlias = Callable[[Tensor], Tensor]
 
 CHECK_EVERY: Final = 100
 """Steps between looks at the losses where a look has to wait for the device."""
+EPOCH_SECONDS: Final = 1.0
+"""Epochs that are shorter share a checkpoint."""
+SAVE_SHARE: Final = 0.1
+"""The part of the time that checkpoints at the ends of epochs may take."""
 
 
 def fit(
@@ -78,8 +82,8 @@ def fit(
         on_step: called after each step with the epoch and the step, from 1, and the steps of an epoch.
         restore: which weights the model has at the end: those of the "last" epoch, or of the "best", which
             is the one of the lowest validation loss.
-        checkpoint_seconds: also write a checkpoint within an epoch when the last one is so old. None: only
-            at the ends of epochs.
+        checkpoint_seconds: write a checkpoint within an epoch too, when the last one is so old. None: only at
+            the ends of epochs; epochs of less than a second share one. 0: after each step and epoch.
         progress: show a progress bar, on a terminal only.
 
     Raises:
@@ -155,7 +159,7 @@ class _Training:
         self.steps = -(-len(self.train) // settings.batch_size)
         # Loss and right answers of each step, on the device: nothing waits, and no running sum is rounded.
         self.records = torch.zeros(2, self.steps, dtype=torch.float32, device=device)
-        self.saved_at = time.monotonic()
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
 
     @property
     def epoch(self) -> int:
@@ -172,15 +176,14 @@ class _Training:
         return History(tuple(dict(row) for row in self.rows), self.stopped)
 
     @property
-    def best(self) -> int:
-        """The epoch with the lowest validation loss so far."""
-        return int(History(tuple(self.rows)).best["epoch"])
+    def position(self) -> Position:
+        return Position(self.rows, self.step, self.seconds, self.records[:, : self.step])
 
     @property
     def stopped(self) -> str | None:
         """Why there is nothing more to do; None if there is."""
-        patience = self.settings.patience
-        if patience is not None and self.rows and len(self.rows) - self.best >= patience:
+        best, patience = self.position.best, self.settings.patience
+        if best is not None and patience is not None and len(self.rows) - best >= patience:
             return "patience"
         return "epochs" if len(self.rows) >= self.settings.epochs else None
 
@@ -197,9 +200,7 @@ class _Training:
             )
         self.rows, self.step, self.seconds, records = position
         self.records[:, : self.step] = records.to(self.device)
-        if self.rows:
-            self.store.repair_best(self.best, is_current=self.best == len(self.rows) and not self.step)
-            self._write_history()
+        self._write_history()
 
     def run_epoch(self, report: Report, on_step: OnStep | None) -> None:
         """Do the rest of the current epoch."""
@@ -225,7 +226,7 @@ class _Training:
                 on_step(self.epoch, self.step, self.steps)
             if self.device.type == "cpu" or self.step % CHECK_EVERY == 0:
                 self._check_losses()
-            if time.monotonic() - self.saved_at >= self.checkpoint_seconds:
+            if self._is_due(within=True):
                 self.seconds = time.monotonic() - begun
                 self._check_finite()
                 self._save()
@@ -265,11 +266,10 @@ class _Training:
         self.rows.append(row)
         self.step, self.seconds = 0, 0.0
         self.records.zero_()
-        # From the checkpoint `resume` can make the other two again, so it goes first.
-        self._save()
-        if self.best == len(self.rows):
-            self.store.save_best(self.best)
-        self._write_history()
+        if self.stopped or self._is_due(within=False):
+            self._save()
+        elif self.position.is_best:
+            self.store.keep_best()
 
     def finish(self) -> None:
         """Leave the last weights and the picture, unless they are there."""
@@ -282,9 +282,19 @@ class _Training:
             plot_history({self.folder.name: self.history}).savefig(path, format="png", dpi=120)
         self.store.save_last(len(self.rows))
 
+    def _is_due(self, *, within: bool) -> bool:
+        """Whether it is time for a checkpoint, `within` an epoch or at its end."""
+        wait = self.checkpoint_seconds
+        if not within:  # then it costs little: epochs are done again only if they are very short
+            wait = min(wait, max(EPOCH_SECONDS, self.save_seconds / SAVE_SHARE))
+        return time.monotonic() - self.saved_at >= wait
+
     def _save(self) -> None:
-        self.store.save(Position(self.rows, self.step, self.seconds, self.records[:, : self.step]))
+        begun = time.monotonic()
+        self.store.save(self.position)
+        self._write_history()  # after the checkpoint, from which `resume` can make it again
         self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - begun
 
     def _write_history(self) -> None:
         path, text = self.folder / files.HISTORY, self.history.to_jsonl()
@@ -308,7 +318,8 @@ class _Training:
     def _diverged(self, what: str, step: int) -> FloatingPointError:
         kept = "no epoch was finished before"
         if self.rows:
-            kept = f"the weights of epoch {self.best}, the best so far, are in {self.folder / files.BEST}"
+            self.store.write_best(self.position)
+            kept = f"the weights of epoch {self.position.best}, the best, are in {self.folder / files.BEST}"
         return FloatingPointError(
             f"training: {what} at epoch {self.epoch}, step {step} of {self.steps}; {kept}. See that the "
             "inputs are finite, or train anew in another folder with a lower learning_rate than "

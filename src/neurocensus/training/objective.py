@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ EPSILON: Final = 1e-7
 
 
 def binary(outputs: Tensor, labels: Tensor, logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean binary cross-entropy of probabilities (N, 1) or (N,), and right answers; both float32, of shape ().
+    """Mean binary cross-entropy of probabilities (N, 1) or (N,), and right answers: float32, of shape ().
 
     Of their `logits` where these are known, as `tf.keras` does it. Else of clipped probabilities, as Keras 2
     did it: that has no gradient where the sigmoid is saturated, so that a model whose first steps are too
@@ -41,7 +40,7 @@ def binary(outputs: Tensor, labels: Tensor, logits: Tensor | None = None) -> tup
 
 
 def categorical(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of logits (N, k), and right answers; both float32, of shape ()."""
+    """Mean cross-entropy of logits (N, k), and right answers: float32, of shape ()."""
     logits = outputs.float()
     return F.cross_entropy(logits, labels), (logits.argmax(1) == labels).sum(dtype=torch.float32)
 
@@ -113,7 +112,7 @@ def check_outputs(outputs: Any, examples: int, data: Mapping[str, Examples]) -> 
         )
     width = shape[1] if len(shape) == 2 else 1
     for name, given in data.items():
-        _check_labels(name, np.unique(given.labels), given.classes, width)
+        _check_classes(name, given, width)
     if width > 1:
         return width
     low, high = (float(bound) for bound in outputs.detach().float().aminmax())
@@ -125,22 +124,22 @@ def check_outputs(outputs: Any, examples: int, data: Mapping[str, Examples]) -> 
     return 1
 
 
-def _check_labels(name: str, labels: npt.NDArray[np.int64], classes: tuple[str, ...], width: int) -> None:
-    """Raise unless a model with `width` outputs can have such labels (sorted, each once)."""
-    if width == 1 and (len(classes) != 2 or labels[0] < 0 or labels[-1] > 1):
+def _check_classes(name: str, examples: Examples, width: int) -> None:
+    """Raise unless the examples are something for a model with `width` outputs."""
+    found, classes = np.unique(examples.labels), examples.classes
+    if width == 1 and len(classes) != 2:
         raise ValueError(
-            f"{name}: expected two classes, labelled 0 and 1, for a model with one output, got "
-            f"{len(classes)} classes ({_some(classes)}) and labels {_some(labels)}; choose two classes, or a "
-            "model with an output for each class"
+            f"{name}: expected two classes for a model with one output, got {len(classes)} "
+            f"({_some(classes)}); choose two of them, or a model with an output for each"
         )
-    if width > 1 and (labels[0] < 0 or labels[-1] >= width):
+    if width > 1 and found[-1] >= width:
         raise ValueError(
             f"{name}: expected labels from 0 to {width - 1} for a model with {width} outputs, got "
-            f"{_some(labels)}; give the model an output for each of the {len(classes)} classes"
+            f"{_some(found)}; give the model an output for each of the {len(classes)} classes"
         )
-    if len(labels) < 2 and name == "train":
+    if name == "train" and len(found) < 2:
         raise ValueError(
-            f"{name}: expected examples of two classes or more, got only the label {labels[0]}: there is "
+            f"{name}: expected examples of two classes or more, got only {classes[found[0]]!r}: there is "
             "nothing to tell apart"
         )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..result import running_versions
 from . import checkpoint, files, identity, randomness
-from .history import decoded, encoded
+from .history import History, decoded, encoded
 
 STATE: Final = "neurocensus.checkpoint"
 WEIGHTS: Final = "neurocensus.weights"
@@ -31,6 +31,16 @@ class Position(NamedTuple):
     seconds: float
     records: Tensor
 
+    @property
+    def best(self) -> int | None:
+        """The epoch with the lowest validation loss."""
+        return int(History(tuple(self.rows)).best["epoch"]) if self.rows else None
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the weights are those of the best epoch."""
+        return self.best == len(self.rows) and self.step == 0
+
 
 class Store:
     """Reads and writes the files of tensors in `folder`.
@@ -49,9 +59,18 @@ class Store:
     ) -> None:
         self.folder, self.model, self.optimizer = folder, model, optimizer
         self.device, self.identity = device, dict(identity)
+        self._best: dict[str, Tensor] = {}  # the best weights, while they are in no file of their own
+        self._best_written: int | None = None
+
+    def keep_best(self) -> None:
+        """Keep the model's weights, the best so far, for the next checkpoint."""
+        self._best = {name: tensor.detach().clone() for name, tensor in self._weights().items()}
 
     def save(self, position: Position) -> None:
-        """Write the checkpoint: position, weights, optimizer and random states.
+        """Write the checkpoint: position, weights, optimizer, random states. Then the best weights, if new.
+
+        Wherever this is cut short, `load` finds all of it: the checkpoint holds the best weights too, unless
+        they are its own, or in their file already.
 
         Raises:
             OSError: the disk is full, for example. The last checkpoint is as it was.
@@ -62,6 +81,7 @@ class Store:
             "optimizer": _flat(self.optimizer),
             "random": random,
             "position": {"records": position.records},
+            "best": {} if position.is_best else self._best,
         }
         tensors = {f"{group}.{name}": t for group, members in groups.items() for name, t in members.items()}
         body = {
@@ -73,6 +93,7 @@ class Store:
             "versions": running_versions(),
         }
         self._write(files.CHECKPOINT, STATE, tensors, body)
+        self.write_best(position)
 
     def load(self) -> Position | None:
         """Bring back model, optimizer and random states. None if the training has not begun.
@@ -93,11 +114,21 @@ class Store:
         _unflatten(self.optimizer, groups.get("optimizer", {}))
         randomness.restore(groups["random"], body["random"], self.device)
         rows = [decoded(row) for row in body["rows"]]
-        return Position(rows, body["step"], body["seconds"], groups["position"]["records"])
+        position = Position(rows, body["step"], body["seconds"], groups["position"]["records"])
+        self._best = {name: tensor.clone() for name, tensor in groups.get("best", {}).items()}
+        self._best_written = (checkpoint.peek(self.folder / files.BEST, WEIGHTS) or {}).get("epoch")
+        self.write_best(position)
+        if self._best_written != position.best:  # better none than that of another epoch
+            (self.folder / files.BEST).unlink(missing_ok=True)
+            self._best_written = None
+        return position
 
-    def save_best(self, epoch: int) -> None:
-        """Write the model's weights as the best so far."""
-        self._write(files.BEST, WEIGHTS, self._weights(), {"epoch": epoch})
+    def write_best(self, position: Position) -> None:
+        """Write the best weights to their file, unless they are in it, or nowhere any more."""
+        weights = self._weights() if position.is_best else self._best
+        if weights and self._best_written != position.best:
+            self._write(files.BEST, WEIGHTS, weights, {"epoch": position.best})
+            self._best, self._best_written = {}, position.best
 
     def save_last(self, epoch: int) -> None:
         """Write the model's weights as those at the end."""
@@ -107,29 +138,18 @@ class Store:
         """Whether the weights at the end of that epoch are written."""
         return checkpoint.peek(self.folder / files.LAST, WEIGHTS) == {"epoch": epoch}
 
-    def repair_best(self, epoch: int, *, is_current: bool) -> None:
-        """See that the best weights are those of `epoch`, which the model has if `is_current`.
-
-        Raises:
-            ValueError: they are not, and are lost.
-        """
-        path = self.folder / files.BEST
-        if checkpoint.peek(path, WEIGHTS) == {"epoch": epoch}:
-            return
-        if not is_current:
-            raise ValueError(
-                f"{path}: expected the weights of epoch {epoch}, the best of this training, found none or "
-                "others; put the file back, or delete the folder to train anew"
-            )
-        self.save_best(epoch)
-
     def load_best(self) -> None:
         """Give the model the best weights.
 
         Raises:
-            ValueError: the file is damaged.
+            ValueError: their file is damaged, or was gone when the training went on.
         """
         path = self.folder / files.BEST
+        if self._best_written is None:
+            raise ValueError(
+                f"{path}: expected the best weights, but they were gone when the training went on; ask for "
+                "the last weights, or delete the folder to train anew"
+            )
         self._load_weights(_read(path, WEIGHTS)[0], path)
 
     def _weights(self) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import torch
@@ -81,6 +80,6 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
 def network(name: str) -> nn.Module:
     """torchvision's network `name` without values: all of its parameters are on the meta device."""
     torchvision = import_torchvision()
-    build = partial(torchvision.models.get_model, name, weights=None)
     with torch.device("meta"):
-        return build(**ARCHITECTURES[name].options)  # type: ignore[no-any-return]
+        built: nn.Module = torchvision.models.get_model(name, weights=None, **ARCHITECTURES[name].options)
+    return built
