@@ -21,7 +21,7 @@ NATIVE := CMakeLists.txt cpp/CMakeLists.txt cuda/CMakeLists.txt cmake/cuda.cmake
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
-demo: $(INSTALLED)  ## train two small networks on real digits, audit both, write demo/report.html
+demo: $(INSTALLED)  ## train five small networks on real digits, audit them, write demo/report.html
 	$(BIN)/neurocensus demo --out demo
 
 test: cpp-test  ## the C++ unit tests, then the Python tests

@@ -68,7 +68,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working directory with everything that the README's commands name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for folder in ("package", "images", "frozen", "tuned"):
+    for folder in ("package", "images", "dogs_vs_cats", "frozen", "tuned"):
         (tmp_path / folder).mkdir()
     for path in ("model.py", "package/module.py"):
         Path(path).write_text(MODEL)
@@ -79,6 +79,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     for index in range(2):
         Image.fromarray(random.integers(0, 256, (9, 8, 3), np.uint8)).save(f"images/{index}.jpg")
+    for index in range(40):
+        path = f"dogs_vs_cats/{('cat', 'dog')[index % 2]}.{index // 2}.jpg"
+        Image.fromarray(random.integers(0, 256, (48, 48, 3), np.uint8)).save(path)
     np.savez("test.npz", x=random.random((4, 3, 8, 8), np.float32))
     for seed, path in enumerate(("frozen/audit", "tuned/audit", "monday", "tuesday", "run/audit")):
         audit_of(relu_arrays(2, seed=seed)).save(f"{path}.safetensors")
@@ -87,7 +90,10 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_work_as_printed(command: str) -> None:
-    result = CliRunner().invoke(app, shlex.split(command))
+    arguments = shlex.split(command)
+    if arguments[0] == "experiment":  # as printed, but in seconds and without a download
+        arguments += ["--weights", "none", "--scale", "0.008", "--epochs", "1", "--image-size", "48"]
+    result = CliRunner().invoke(app, arguments)
     gate_may_fail = "--fail-over-nnu" in command
     assert result.exit_code in ((0, 1) if gate_may_fail else (0,)), result.output
     out = re.search(r"--out (\S+)", command)
@@ -96,7 +102,7 @@ def test_the_commands_work_as_printed(command: str) -> None:
 
 
 def test_there_are_commands_of_every_kind() -> None:
-    assert {command.split()[0] for command in COMMANDS} >= {"audit", "compare", "merge", "report", "doctor"}
+    assert {command.split()[0] for command in COMMANDS} >= {"audit", "compare", "merge", "report", "experiment", "doctor"}
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", README))

@@ -120,6 +120,92 @@ def test_half_precision_is_converted_and_said(tmp_path: Path) -> None:
     assert model.weight.dtype == torch.float32
 
 
+FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_floats_of_any_precision_are_converted(tmp_path: Path, name: str) -> None:
+    model, other = net(), net()
+    save_file({key: t.to(FLOATS[name]) for key, t in other.state_dict().items()}, tmp_path / "w.safetensors")
+    assert load_weights(model, tmp_path / "w.safetensors") == [
+        f"weights converted from {name} to the model's float32"
+    ]
+    torch.testing.assert_close(model[0].weight, other[0].weight, rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool, torch.float8_e4m3fn])
+def test_what_is_no_float_is_refused_where_the_model_has_floats(tmp_path: Path, dtype: torch.dtype) -> None:
+    """Quantised weights, most of all: without their scales they are other numbers."""
+    model, tensors = net(), net().state_dict()
+    before = [tensor.clone() for tensor in model.state_dict().values()]
+    tensors["2.weight"] = tensors["2.weight"].mul(9).to(dtype)
+    save_file(tensors, tmp_path / "w.safetensors")
+    kind = str(dtype).removeprefix("torch.")
+    words = f"(?s)1 of 4 tensors in another kind of .*\n  2.weight: {kind}\nQuantised weights .* as floats"
+    with pytest.raises(ValueError, match=words):
+        load_weights(model, tmp_path / "w.safetensors")
+    assert all(map(torch.equal, before, model.state_dict().values()))
+
+
+def test_integers_of_the_model_may_be_integers_of_any_kind(tmp_path: Path) -> None:
+    model = nn.BatchNorm1d(2)
+    model.register_buffer("mask", torch.tensor([True, False]))
+    tensors = model.state_dict() | {
+        "num_batches_tracked": torch.tensor(7.0),
+        "mask": torch.tensor([0, 1], dtype=torch.uint8),
+    }
+    write_npz(tensors, tmp_path / "w.npz")
+    load_weights(model, tmp_path / "w.npz")
+    assert model.num_batches_tracked.item() == 7
+    assert model.num_batches_tracked.dtype == torch.int64
+    assert model.mask.tolist() == [False, True]
+
+
+@given(
+    bad=st.dictionaries(st.sampled_from(["0.weight", "0.bias", "2.running_var"]), st.integers(1, 4)),
+    value=st.sampled_from([float("nan"), float("inf"), -float("inf")]),
+    dtype=st.sampled_from([torch.float32, torch.float16, torch.float64]),
+)
+def test_values_that_are_not_finite_are_refused(
+    bad: dict[str, int], value: float, dtype: torch.dtype, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whichever tensors, however many: all are counted, and none is loaded."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.BatchNorm1d(4))
+    tensors = {name: torch.full_like(t, 2, dtype=dtype) for name, t in model.state_dict().items()}
+    for name, count in bad.items():
+        tensors[name].flatten()[:count] = value
+    path = tmp_path_factory.mktemp("weights") / "w.npz"
+    write_npz(tensors, path)
+    if bad:
+        with pytest.raises(ValueError, match="earlier checkpoint") as caught:
+            load_weights(model, path)
+        words = str(caught.value)
+        assert f"{path} holds NaN or infinite values in {len(bad)} of 7 tensors:\n" in words
+        listed = dict(line.strip().split(": ") for line in words.splitlines() if line[:2] == "  ")
+        assert listed == {name: f"{count} of {tensors[name].numel()}" for name, count in bad.items()}
+        assert not any((tensor == 2).all() for tensor in model.state_dict().values())
+    else:
+        load_weights(model, path)
+
+
+def test_values_that_become_infinite_in_the_models_precision_are_refused(tmp_path: Path) -> None:
+    model = nn.Linear(2, 1).half()
+    torch.save({"weight": torch.tensor([[1.0, 1e5]]), "bias": torch.ones(1)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="weight: 1 of 2"):
+        load_weights(model, tmp_path / "w.pt")
+
+
+def test_a_buffer_may_be_infinite_where_the_models_is(tmp_path: Path) -> None:
+    """Masks of attention are of minus infinity."""
+    model = nn.Linear(2, 2)
+    model.register_buffer("mask", torch.full((2, 2), -float("inf")).triu(1))
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    assert load_weights(model, tmp_path / "w.pt") == []
+    torch.save(model.state_dict() | {"mask": model.mask.T}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="mask: 1 of 4"):
+        load_weights(model, tmp_path / "w.pt")
+
+
 def test_tied_weights_and_old_batch_norm_counters_are_not_missed(tmp_path: Path) -> None:
     """safetensors keeps one of two names that share memory."""
     first, second, norm = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False), nn.BatchNorm1d(2)
@@ -202,6 +288,8 @@ def test_a_checkpoint_without_a_state_dict(tmp_path: Path, content: object, word
 def test_missing_files_and_arrays_of_text(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pt"):
         read_weights(tmp_path / "none.pt")
+    with pytest.raises(IsADirectoryError, match="weights: expected a file, got the folder"):
+        read_weights(tmp_path)
     np.savez(tmp_path / "w.npz", a=np.array(["text"]))
     with pytest.raises(ValueError, match="no real numbers"):
         read_weights(tmp_path / "w.npz")

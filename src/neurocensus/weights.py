@@ -19,6 +19,10 @@ WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 
 
+class Misfit(ValueError):
+    """Weights whose names or shapes are not the model's."""
+
+
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict from ``.safetensors``, ``.npz`` or a torch checkpoint, on the CPU.
 
@@ -26,10 +30,13 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: no such file.
+        IsADirectoryError: a folder.
         ValueError: corrupt, truncated, without a state dict, or holding pickled objects, which are
             refused: loading them would run code from the file.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"weights: expected a file, got the folder {path}; give the file in it")
     if not path.is_file():
         raise FileNotFoundError(f"weights: no such file: {path}")
     if path.suffix == ".safetensors":
@@ -46,7 +53,7 @@ def load_weights(model: nn.Module, path: str | Path) -> list[str]:
         Notes for the user: prefixes removed, dtypes converted.
 
     Raises:
-        ValueError: names missing or unexpected, shapes that differ (all listed).
+        ValueError: see `load_tensors`.
         Also everything `read_weights` raises.
     """
     weights, notes = strip_prefixes(read_weights(path), model.state_dict())
@@ -58,6 +65,9 @@ def load_tensors(
 ) -> list[str]:
     """Load tensors by name into ``model``, all of them or none.
 
+    They take the model's dtypes: half, single and double precision convert into each other. Integers in the
+    place of floats are refused, since quantised weights mean nothing without their scales.
+
     Args:
         source: where they are from, for errors.
         partial: whether some may be missing; the model keeps its own there.
@@ -66,7 +76,9 @@ def load_tensors(
         Notes for the user: dtypes converted, tensors kept.
 
     Raises:
-        ValueError: names missing or unexpected, shapes that differ (how many, and the first).
+        Misfit: names missing or unexpected, shapes that differ (how many, and the first).
+        ValueError: numbers of another kind than the model's, NaN or infinite ones (which are what a training
+            that diverged leaves, and no finite audit can come of).
     """
     from torch.nn.parameter import is_lazy
 
@@ -96,10 +108,12 @@ def load_tensors(
         if names
     ]
     if problems:
-        raise ValueError(
+        raise Misfit(
             f"weights: {source} does not fit the model ({len(expected)} tensors).\n" + "\n".join(problems)
         )
 
+    _check_kinds(expected, weights, source)
+    _check_finite(model, weights, source)
     notes = sorted(
         {
             f"weights converted from {_dtype(weights[name])} to the model's {_dtype(expected[name])}"
@@ -114,6 +128,50 @@ def load_tensors(
         )
     model.load_state_dict(weights, strict=False)
     return notes
+
+
+def _check_kinds(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: str) -> None:
+    """Raise for floats of the model that are something else in the file."""
+    import torch
+
+    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    wrong = [
+        f"{name}: {_dtype(tensor)}"
+        for name, tensor in weights.items()
+        if expected[name].dtype in floats and tensor.dtype not in floats
+    ]
+    if wrong:
+        raise ValueError(
+            f"weights: {source} holds {len(wrong)} of {len(weights)} tensors in another kind of numbers than "
+            f"the model's floats:\n{_listed(wrong)}\nQuantised weights mean nothing without their scales; "
+            "save them as floats (dequantised) first"
+        )
+
+
+def _check_finite(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Raise for values that are NaN or infinite, or would be in the model's dtype.
+
+    A buffer may hold such where the model's own does: masks of attention are of -inf.
+    """
+    from torch.nn.parameter import is_lazy
+
+    expected: dict[str, Tensor] = model.state_dict()
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    wrong = []
+    for name, tensor in weights.items():
+        own = expected[name]
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            continue
+        bad = ~(tensor.to(own.dtype) if own.is_floating_point() else tensor).isfinite()
+        if bad.any() and not (name in parameters or is_lazy(own)):
+            bad &= own.to(bad.device).isfinite()
+        if bad.any():
+            wrong.append(f"{name}: {int(bad.sum())} of {bad.numel()}")
+    if wrong:
+        raise ValueError(
+            f"weights: {source} holds NaN or infinite values in {len(wrong)} of {len(weights)} tensors:\n"
+            f"{_listed(wrong)}\nThe training diverged, or the file is damaged; take an earlier checkpoint"
+        )
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -42,8 +42,8 @@ def pixels(examples: Examples) -> np.ndarray[Any, Any]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each image that was decoded."""
     calls: list[int] = []
-    decode = cache.decode
-    monkeypatch.setattr(cache, "decode", lambda *a: (calls.append(1), decode(*a))[1])
+    decode = cache.try_decode
+    monkeypatch.setattr(cache, "try_decode", lambda *a: (calls.append(1), decode(*a))[1])
     return calls
 
 
@@ -238,7 +238,7 @@ def test_a_cache_that_cannot_be_written_is_still_read(
 
 def test_a_file_in_the_place_of_the_cache(images: Images, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
-    with pytest.raises(NotADirectoryError, match="cache"):
+    with pytest.raises(ValueError, match=r"^cache: expected a folder, got the file .*cache$"):
         read(images, tmp_path / "cache")
 
 
@@ -251,10 +251,48 @@ def test_images_that_do_not_decode_are_all_named(images: Images, tmp_path: Path,
     with pytest.raises(ValueError, match="2 of 8 images cannot be read") as caught:
         read(images, tmp_path / "cache", workers=workers)
     message = str(caught.value)
-    assert "cat/1.png: UnidentifiedImageError" in message
+    assert "cat/1.png: UnidentifiedImageError: cannot identify image file\n" in message
     assert "dog/3.png: " in message
+    assert "0x" not in message
     assert str(images.path) in message
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_files_that_cannot_be_read_are_named_among_them(
+    images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: bool
+) -> None:
+    """Links that point nowhere, files that are gone or that the user may not read."""
+    (images.path / "cat" / "1.png").write_bytes(b"no image")
+    (images.path / "dog" / "0.png").unlink()
+    (images.path / "cat" / "0.png").unlink()
+    (images.path / "cat" / "0.png").symlink_to(tmp_path / "none.png")
+    secret = images.path / "dog" / "2.png"
+    read_bytes = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path == secret:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(ValueError, match="4 of 8 images cannot be read") as caught:
+        read(images, tmp_path / "cache" if cached else None)
+    lines = str(caught.value).splitlines()
+    assert lines[1:5] == [
+        "  cat/0.png: FileNotFoundError: No such file or directory",
+        "  cat/1.png: UnidentifiedImageError: cannot identify image file",
+        "  dog/0.png: FileNotFoundError: No such file or directory",
+        "  dog/2.png: PermissionError: Permission denied",
+    ]
+    assert str(images.path) in lines[-1]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_size_of_one_number_is_a_square(images: Images) -> None:
+    square = read(images, None, size=np.int64(5))
+    assert square.inputs.shape == (8, 5, 5, 3)
+    assert square.fingerprint == read(images, None, size=(5, 5)).fingerprint
 
 
 def rotated(image: Image.Image, path: Path) -> None:
@@ -295,8 +333,11 @@ def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"size": (0, 5)}, ValueError, r"size: expected \(height, width\) of at least 1, got \(0, 5\)"),
-        ({"workers": -1}, ValueError, "workers: expected 0 or more, got -1"),
+        ({"size": (0, 5)}, ValueError, "size: expected at least 1 x 1 pixels, got 0 x 5"),
+        ({"size": (5.0, 5)}, TypeError, r"size: expected \(height, width\) in pixels, or one integer"),
+        ({"size": None}, TypeError, r"size: expected \(height, width\) .*, got None"),
+        ({"workers": -1}, ValueError, "workers: expected at least 0, got -1"),
+        ({"workers": "2"}, TypeError, "workers: expected an integer, got str"),
         ({"indices": [8]}, ValueError, "indices: expected 0 to 7, got 8 to 8"),
         ({"indices": [-1]}, ValueError, "indices"),
         ({"indices": [0.5]}, TypeError, "indices: expected integers"),

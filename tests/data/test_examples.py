@@ -177,6 +177,7 @@ PIXELS = np.zeros((2, 4, 4, 3), np.uint8)
         ({"inputs": np.zeros(2, np.float32)}, TypeError, "inputs"),
         ({"labels": [0.0, 1.0]}, TypeError, "labels: expected integers.*float64"),
         ({"labels": ["cat", "dog"]}, TypeError, "labels"),
+        ({"classes": "ab"}, TypeError, "classes: expected a name for each class, got the one string 'ab'"),
         ({"labels": [0]}, ValueError, r"labels: expected shape \(2,\), .* got \(1,\)"),
         ({"labels": [0, 2]}, ValueError, "labels: expected 0 to 1 .* got 0 to 2"),
         ({"labels": [-1, 0]}, ValueError, "got -1 to 0"),
@@ -192,5 +193,13 @@ def test_what_makes_no_examples(arguments: dict[str, Any], error: type[Exception
 @pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("seed", -1), ("epoch", -1), ("start", -1)])
 def test_batches_that_make_no_sense(name: str, value: int) -> None:
     options: dict[str, Any] = {"batch_size": 2, name: value}
-    with pytest.raises(ValueError, match=f"^{name}: expected .* got {value}"):
+    with pytest.raises(ValueError, match=f"^{name}: expected at least {value + 1}, got {value}"):
+        batches(made(3), **options)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "seed", "epoch", "start"])
+@pytest.mark.parametrize("value", ["0", 1.5])
+def test_batches_are_counted_in_integers(name: str, value: Any) -> None:
+    options: dict[str, Any] = {"batch_size": 2, name: value}
+    with pytest.raises(TypeError, match=f"^{name}: expected an integer, got {type(value).__name__}"):
         batches(made(3), **options)

@@ -113,12 +113,20 @@ def test_resizing_gives_height_by_width(tmp_path: Path) -> None:
     assert not isinstance(sample, Unreadable)
     assert sample[0].shape == (3, 5, 7)
     assert sample[0][:, 2, 3].tolist() == [1.0, 0.0, 0.0]
+    square = ImageFolder(tmp_path, image_size=4, mean=0.5, std=0.5)[0]  # one number for both, or for all
+    assert not isinstance(square, Unreadable)
+    assert square[0].shape == (3, 4, 4)
+    assert square[0][:, 2, 3].tolist() == [1.0, -1.0, -1.0]
 
 
 def test_a_wrong_number_of_means_is_not_the_images_fault(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"^mean: expected 1 or 3 numbers for 3 channels, got 2"):
+    with pytest.raises(
+        ValueError, match=r"^mean: expected one number, or one for each of 3 channels, got \[0"
+    ):
         ImageFolder(tmp_path, mean=[0.5, 0.5])
+    with pytest.raises(TypeError, match=r"^image_size: expected \(height, width\) in pixels"):
+        ImageFolder(tmp_path, image_size=(150.0, 150))  # type: ignore[arg-type]
 
 
 def test_images_of_unequal_size_name_two_and_the_option(tmp_path: Path) -> None:
@@ -146,7 +154,7 @@ def test_unreadable_images_are_named_and_counted(tmp_path: Path, workers: int, s
     else:
         with pytest.raises(ValueError, match=r"2 of 5 images cannot be read") as caught:
             list(data.batches)
-        assert "1.png: UnidentifiedImageError" in str(caught.value)
+        assert "1.png: UnidentifiedImageError: cannot identify image file\n" in str(caught.value)
         assert "3.jpg: OSError: " in str(caught.value)
         assert "--skip-unreadable" in str(caught.value)
 

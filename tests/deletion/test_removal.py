@@ -274,6 +274,8 @@ def test_outputs_stay() -> None:
     _, removal = deletion.remove(model, {"3": [1], "1": [0]}, torch.rand(5, 3), repeats=1)
     assert only_reason(removal, "3") == "it is an output of the model"
     assert removal.channels == {"0": 1}
+    _, removal = deletion.remove(model[:3], {"2": [1]}, torch.rand(5, 3), repeats=1)
+    assert only_reason(removal, "2") == "it is an output of the model"
     branched = Two()
     _, removal = deletion.remove(branched, {"b": [0], "c": [0]}, images(), repeats=1)
     assert removal.count == 0

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 import neurocensus as nc
 from neurocensus.training import AuditEvery, Settings, fit
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_picture")
 def test_every_second_epoch_is_audited(tmp_path: Path) -> None:
     data = pictures(24)
     audits = tmp_path / "not" / "there" / "yet"
-    callback = AuditEvery(2, data, layers="activations", folder=audits)
+    callback = AuditEvery(2, data, folder=audits)
     model = net()
     history = fit(model, data, data, Settings(4, 1e-3), folder=tmp_path / "run", callbacks=[callback])
     assert ["nnu" in row for row in history.rows] == [False, True, False, True]
@@ -37,10 +39,14 @@ def test_every_second_epoch_is_audited(tmp_path: Path) -> None:
     assert last.annotations == {"epoch": 4}
 
 
-def test_audits_do_not_change_the_training(tmp_path: Path) -> None:
+def test_callbacks_do_not_change_the_training(tmp_path: Path) -> None:
+    def draws(epoch: int, model: nn.Module) -> dict[str, float]:
+        model.train()
+        return {"drawn": float(torch.rand(()))}
+
     data = pictures(24)
     found = []
-    for name, callbacks in (("with", [AuditEvery(1, data, layers="activations")]), ("without", [])):
+    for name, callbacks in (("with", [AuditEvery(1, data), draws]), ("without", [])):
         model = net()
         fit(model, data, data, Settings(2, 1e-3), folder=tmp_path / name, callbacks=callbacks)
         found.append(weights(model))

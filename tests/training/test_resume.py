@@ -337,3 +337,22 @@ def test_the_generator_of_the_gpu_goes_on_too(tmp_path: Path) -> None:
         fit(model, TRAIN, VALIDATION, gpu, folder=tmp_path / "x", on_step=stop, checkpoint_seconds=0)
     twice = fit(model, TRAIN, VALIDATION, gpu, folder=tmp_path / "x")
     assert twice.column("loss") == pytest.approx(once.column("loss"), rel=1e-5)
+
+
+def test_the_best_weights_of_another_training_are_not_taken_for_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Settings(3, 1e-2, batch_size=10)
+    fit(net(seed=8), TRAIN, overfitted(), other, folder=tmp_path, checkpoint_seconds=0)
+    (tmp_path / "checkpoint.safetensors").unlink()
+    disk = Disk(monkeypatch, room=6)  # four steps, the history, the first epoch
+    with pytest.raises(OSError, match=r"No space left on device .*best\.safetensors"):
+        fit(net(), TRAIN, overfitted(), SETTINGS, folder=tmp_path, checkpoint_seconds=0)
+    disk.room = 10**6
+    model, wanted = net(), net()
+    fit(model, TRAIN, overfitted(), SETTINGS, folder=tmp_path, restore="best")
+    fit(wanted, TRAIN, overfitted(), SETTINGS, folder=tmp_path / "x", restore="best")
+    assert same(weights(model), weights(wanted))
+    assert same(
+        read_weights(tmp_path / "last.safetensors"), read_weights(tmp_path / "x" / "last.safetensors")
+    )

@@ -151,6 +151,7 @@ def test_the_model_and_the_random_states_are_left_as_they_were(tmp_path: Path) -
     backbone = Blocks().train()
     backbone.layers[4].eval()
     backbone.layers.append(nn.Dropout(0.5))
+    backbone.layers.append(Lambda(lambda x: x + torch.rand(())))  # draws, also in eval mode
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     modes = [module.training for module in backbone.modules()]
     state = torch.get_rng_state()

@@ -44,7 +44,9 @@ def test_it_works_from_the_minimum_on_and_says_so_below(name: str) -> None:
         if minimum > 1:
             with pytest.raises(RuntimeError):  # what the user is spared
                 net.layers(torch.rand(1, 3, minimum - 1, minimum - 1))
-    with pytest.raises(ValueError, match=f"image_size: {name} needs at least {minimum} x {minimum} pixels"):
+    with pytest.raises(
+        ValueError, match=f"image_size: expected at least {minimum} x {minimum} pixels for {name}, got"
+    ):
         zoo.backbone(name, image_size=minimum - 1)
 
 
@@ -98,13 +100,26 @@ def test_normalisation_is_inside_and_can_be_chosen() -> None:
     assert model.backbone.mean.flatten().tolist() == pytest.approx(chosen["mean"])
 
 
+@pytest.mark.parametrize("one", [0.5, [0.5], (0.5, 0.5, 0.5)])
+def test_one_number_normalises_all_channels(one: Any) -> None:
+    for net in (
+        zoo.backbone("squeezenet1_1", image_size=40, seed=0, mean=one, std=one),
+        zoo.Backbone("mine", {"conv": nn.Conv2d(3, 1, 1)}, image_size=40, mean=one, std=one),
+    ):
+        assert net.mean.shape == net.std.shape == (3, 1, 1)
+        assert net.mean.flatten().tolist() == net.std.flatten().tolist() == [0.5] * 3
+        net.std[0] = 2  # the channels are apart in memory
+        assert net.std.flatten().tolist() == [2, 0.5, 0.5]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"mean": (0.5,) * 3}, r"mean, std: expected both or neither, got mean=\(0.5"),
-        ({"mean": (0.5,) * 3, "std": (1, 1)}, "std: expected three positive numbers"),
-        ({"mean": (0.5,) * 3, "std": (1, 0, 1)}, "std: expected three positive numbers"),
-        ({"mean": (0.5, float("nan"), 0), "std": (1,) * 3}, "mean: expected three finite numbers"),
+        ({"mean": (0.5,) * 3, "std": (1, 1)}, "std: expected one number, or one for each of 3 channels"),
+        ({"mean": 0.5, "std": (1, 0, 1)}, "std: expected numbers above 0"),
+        ({"mean": 0.5, "std": 0}, "std: expected numbers above 0, got 0"),
+        ({"mean": (0.5, float("nan"), 0), "std": (1,) * 3}, "mean: expected finite numbers"),
     ],
 )
 def test_normalisations_that_are_none(options: dict[str, Any], words: str) -> None:
@@ -126,3 +141,4 @@ def test_a_backbone_of_ones_own() -> None:
     assert norm.num_batches_tracked == 0
     assert net(torch.rand(3, 3, 9, 8)).shape == (3, 40)
     assert "mine, image_size=(9, 8), features=40" in repr(net)
+    assert zoo.Backbone("mine", layers, image_size=9).image_size == (9, 9)

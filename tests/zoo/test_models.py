@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -201,14 +202,22 @@ def test_images_that_do_not_fit(name: str) -> None:
             {"backbone": "vgg-16"},
             "backbone: expected one of vgg16, .*'vgg-16'; did you mean 'vgg16'",
         ),
-        ("thesis-4", {"image_size": 31}, "image_size: vgg16 needs at least 32 x 32 pixels, got 31 x 31"),
+        (
+            "thesis-4",
+            {"image_size": 31},
+            "image_size: expected at least 32 x 32 pixels for vgg16, got 31 x 31",
+        ),
         (
             "thesis-3",
             {"image_size": (32, 31)},
-            "image_size: vgg16 needs at least 32 x 32 pixels, got 32 x 31",
+            "image_size: expected at least 32 x 32 pixels for vgg16, got 32 x 31",
         ),
-        ("thesis-2", {"image_size": 45}, "image_size: .* at least 46 x 46 pixels, got 45 x 45"),
-        ("thesis-4", {"seed": -1}, "seed: expected an integer from 0 on, or None, got -1"),
+        (
+            "thesis-2",
+            {"image_size": 45},
+            "image_size: expected at least 46 x 46 pixels for a .*, got 45 x 45",
+        ),
+        ("thesis-4", {"seed": -1}, "seed: expected at least 0, got -1"),
     ],
 )
 def test_what_cannot_be_created(name: str, options: dict[str, Any], words: str) -> None:
@@ -216,7 +225,21 @@ def test_what_cannot_be_created(name: str, options: dict[str, Any], words: str) 
         zoo.create(name, **options)
 
 
-@pytest.mark.parametrize("size", [(150,), (150, 150, 3), (150.0, 150), "150"])
-def test_sizes_that_are_none(size: Any) -> None:
+@pytest.mark.parametrize("size", [(150,), (150, 150, 3), (150.0, 150), "150", 150.0, None])
+@pytest.mark.parametrize("name", ["thesis-1", "thesis-3", "thesis-4"])
+def test_sizes_that_are_none(name: str, size: Any) -> None:
     with pytest.raises(TypeError, match=r"image_size: expected \(height, width\) in pixels"):
-        zoo.create("thesis-1", image_size=size)
+        zoo.create(name, image_size=size)
+
+
+def test_sizes_of_numpy_are_sizes() -> None:
+    model = zoo.create("thesis-1", image_size=np.int64(30), seed=np.uint8(0))
+    assert model.image_size == (30, 30)
+    assert type(model.image_size[0]) is int
+
+
+@pytest.mark.parametrize("seed", ["0", 1.5])
+def test_seeds_that_are_none(seed: Any) -> None:
+    for name in ("thesis-1", "thesis-4"):
+        with pytest.raises(TypeError, match=f"seed: expected an integer, got {type(seed).__name__}"):
+            zoo.create(name, **SMALL, seed=seed)

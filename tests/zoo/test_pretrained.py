@@ -178,6 +178,31 @@ def test_weights_of_another_network_or_of_none(tmp_path: Path, partial: bool) ->
         zoo.backbone("mobilenet_v2", weights=path, **SIZE, partial=partial)
 
 
+def test_values_that_no_network_has(tmp_path: Path) -> None:
+    """Neither is a question of another network, or of blocks that lack."""
+    state = torchvisions("squeezenet1_1")
+    state["features.3.squeeze.bias"][2] = float("nan")
+    with pytest.raises(ValueError) as caught:
+        zoo.backbone("squeezenet1_1", weights=saved(state, tmp_path / "w.npz"), **SIZE)
+    assert "NaN or infinite values in 1 of 50 tensors:\n  features.3.squeeze.bias: 1 of 16\n" in str(
+        caught.value
+    )
+    assert "torchvision" not in str(caught.value)
+    state = {key: (100 * t).to(torch.int8) for key, t in torchvisions("squeezenet1_1").items()}
+    with pytest.raises(ValueError, match="holds 50 of 50 tensors in another kind of numbers") as caught:
+        zoo.backbone("squeezenet1_1", weights=saved(state, tmp_path / "w.safetensors"), **SIZE)
+    assert "features.0.weight: int8" in str(caught.value)
+    assert "Quantised weights mean nothing without their scales" in str(caught.value)
+    state = torchvisions("squeezenet1_1")
+    state["classifier.1.bias"][0] = float("inf")  # no part of the features
+    zoo.backbone("squeezenet1_1", weights=saved(state, tmp_path / "w.pth"), **SIZE)
+
+
+def test_a_folder_is_no_file_of_weights(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match=r"weights: expected a file, got the folder .*; give the"):
+        zoo.backbone("squeezenet1_1", weights=str(tmp_path), **SIZE)
+
+
 @pytest.mark.parametrize("weights", ["none.npz", "folder/none", Path("DEFAULT")])
 def test_a_file_that_is_not_there(
     tmp_path: Path, weights: str | Path, monkeypatch: pytest.MonkeyPatch

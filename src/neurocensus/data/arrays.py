@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .images import normalise, per_channel
+from ..arguments import integer
+from .images import normalise
 
 Array = npt.NDArray[Any]
 
@@ -29,11 +30,12 @@ class ArrayBatches:
         y: class of each example, integers of shape (N,), or None.
         batch_size: examples per batch; the last one may be shorter.
         raw: give ``x`` as it is.
-        mean, std: per channel (axis 1), applied after the scaling.
+        mean, std: per channel (axis 1) or one number for all, applied after the scaling.
 
     Raises:
         ValueError: no example, lengths of x and y that differ, numbers that are not real, normalisation
-            of what is not floating point.
+            of what is not floating point; a mean or std that fits no channels.
+        TypeError: a batch size, mean or std of the wrong type.
     """
 
     def __init__(
@@ -43,8 +45,8 @@ class ArrayBatches:
         *,
         batch_size: int = 32,
         raw: bool = False,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        mean: Sequence[float] | float | None = None,
+        std: Sequence[float] | float | None = None,
     ) -> None:
         if x.ndim == 0 or len(x) == 0:
             raise ValueError(f"x: expected at least one example along axis 0, got shape {x.shape}")
@@ -54,15 +56,15 @@ class ArrayBatches:
             raise ValueError(f"y: expected {len(x)} labels, one for each of x, got shape {y.shape}")
         if y is not None and y.dtype.kind not in "biuf":
             raise ValueError(f"y: expected a number for each of x, got {y.dtype}; number the classes from 0")
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
-        self.x, self.y, self.batch_size = x, y, batch_size
-        self._mean, self._std = per_channel("mean", mean), per_channel("std", std)
+        self.x, self.y, self.batch_size = x, y, integer("batch_size", batch_size, 1)
+        self._mean, self._std = mean, std
         self._pixels = x.dtype == np.uint8 and not raw
         self._to_float32 = x.dtype.kind == "f" and x.dtype != np.float32 and not raw
         self._channels_last = self._pixels and x.ndim == 4 and x.shape[-1] in (1, 3)
         self._grey = self._pixels and x.ndim == 3
-        if (mean or std) and (raw or not (self._pixels or x.dtype.kind == "f") or x.ndim < 2):
+        if (mean is not None or std is not None) and (
+            raw or not (self._pixels or x.dtype.kind == "f") or x.ndim < 2
+        ):
             raise ValueError(
                 f"mean, std: expected floating point of 2 axes or more, or uint8 pixels, got {x.dtype} "
                 f"of shape {x.shape}" + (" and raw" if raw else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import re
 import sys
 import time
@@ -16,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import storage
-from .decoding import Bytes, Unreadable, decode, in_workers, unreadable
+from ..arguments import height_width
+from .decoding import Bytes, Unreadable, in_workers, try_decode, unreadable, without_unreadable
 from .examples import Examples
 from .labelled import Images
 
@@ -30,7 +30,7 @@ def load(
     images: Images,
     indices: npt.ArrayLike | None = None,
     *,
-    size: tuple[int, int] = (150, 150),
+    size: tuple[int, int] | int = (150, 150),
     cache: str | Path | None,
     workers: int | None = None,
     progress: bool | None = True,
@@ -48,7 +48,7 @@ def load(
     Args:
         images: see `open_images`.
         indices: positions of the images wanted, in this order; None: all.
-        size: (height, width).
+        size: (height, width), or one number for both.
         cache: the folder, made if it is not there. 5000 images of 150x150 take 338 MB. None keeps the
             pixels in memory.
         workers: processes that decode; 0: this one. None chooses by the number of images and the machine.
@@ -58,19 +58,18 @@ def load(
         Pixels uint8 (n, height, width, 3), memory-mapped read-only, and labels.
 
     Raises:
-        TypeError: indices that are no integers.
-        ValueError: images that do not decode (all are counted, ten named), a size below 1, positions out
-            of range.
-        OSError: an image cannot be read; the cache cannot be written: no permission, a full disk. No part
-            of a file is left then.
+        TypeError: indices, a size or workers of the wrong type.
+        ValueError: images that cannot be read or do not decode (all are counted, ten named), a size below
+            1, positions out of range; `cache` is a file.
+        OSError: the cache cannot be written: no permission, a full disk. No part of a file is left then.
     """
-    height, width = size
-    if height < 1 or width < 1:
-        raise ValueError(f"size: expected (height, width) of at least 1, got {size}")
+    height, width = height_width("size", size)
     chosen = _positions(images, indices)
-    contents = images.fingerprint(chosen)
-    identity = hashlib.sha256(f"{_FORMAT} {height}x{width} {contents}".encode()).hexdigest()
+    if cache is not None and Path(cache).exists() and not Path(cache).is_dir():
+        raise ValueError(f"cache: expected a folder, got the file {cache}")
     decoder = _Decoder(images, chosen, (height, width))
+    contents = _fingerprint(decoder, workers, progress)
+    identity = hashlib.sha256(f"{_FORMAT} {height}x{width} {contents}".encode()).hexdigest()
     shape = (len(chosen), height, width, 3)
     if cache is None or not len(chosen):  # no file can be mapped that holds nothing
         pixels = _in_memory(shape, _decoded(decoder, workers, progress))
@@ -95,25 +94,33 @@ class _Decoder:
     """A map-style data set: the pixels of each image, or why there are none."""
 
     def __init__(self, images: Images, chosen: npt.NDArray[np.int64], size: tuple[int, int]) -> None:
-        self.images, self._chosen, self._size = images, chosen, size
+        self.images, self.chosen, self._size = images, chosen, size
 
     def __len__(self) -> int:
-        return len(self._chosen)
+        return len(self.chosen)
 
     def __getitem__(self, position: int) -> Bytes | Unreadable:
-        index = int(self._chosen[position])
-        try:
-            return decode(io.BytesIO(self.images.read(index)), self._size)
-        except Exception as error:  # see `decode`
-            return Unreadable.because(Path(self.images.names[index]), error)
+        index = int(self.chosen[position])
+        path = Path(self.images.names[index])
+        return try_decode(path, lambda: self.images.read(index), self._size)
+
+
+def _fingerprint(decoder: _Decoder, workers: int | None, progress: bool | None) -> str:
+    """Of the contents of the files."""
+    try:
+        return decoder.images.fingerprint(decoder.chosen)
+    except (OSError, ValueError) as error:
+        failure = error
+    for _ in _decoded(decoder, workers, progress):  # names what cannot be read with what does not decode
+        pass
+    raise failure
 
 
 def _collate(samples: list[Bytes | Unreadable]) -> tuple[Any, list[Unreadable]]:
     """One batch as a tensor, which passes between processes in shared memory; and the bad ones."""
     import torch
 
-    good = [sample for sample in samples if not isinstance(sample, Unreadable)]
-    bad = [sample for sample in samples if isinstance(sample, Unreadable)]
+    good, bad = without_unreadable(samples)
     return torch.from_numpy(np.stack(good)) if good else None, bad
 
 

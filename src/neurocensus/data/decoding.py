@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ..arguments import integer
 from ..threads import thread_count
 
 EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"))
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
+Sample = TypeVar("Sample")
+
+_READER = re.compile(r" ?<_io\.[^>]*>")  # "cannot identify image file <_io.BytesIO object at 0x7f...>"
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,11 @@ class Unreadable:
 
     @classmethod
     def because(cls, path: Path, error: Exception) -> Unreadable:
-        """From the error of a decoder, which often repeats the path."""
-        return cls(path, f"{type(error).__name__}: {error}".replace(str(path), path.name))
+        """From the error of the system or of a decoder; both repeat what they were reading."""
+        words = (
+            error.strerror if isinstance(error, OSError) and error.strerror else _READER.sub("", str(error))
+        )
+        return cls(path, f"{type(error).__name__}: {words}")
 
 
 def decode(file: Path | IO[bytes], size: tuple[int, int] | None = None) -> Bytes:
@@ -60,6 +69,28 @@ def decode(file: Path | IO[bytes], size: tuple[int, int] | None = None) -> Bytes
     return np.asarray(rgb, np.uint8)
 
 
+def try_decode(
+    path: Path, read: Callable[[], bytes], size: tuple[int, int] | None = None
+) -> Bytes | Unreadable:
+    """What `decode` gives for the bytes of a file, or why it cannot be read; `path` names it to the user."""
+    try:
+        return decode(io.BytesIO(read()), size)
+    except Exception as error:  # see `decode`
+        return Unreadable.because(path, error)
+
+
+def without_unreadable(samples: Iterable[Sample | Unreadable]) -> tuple[list[Sample], list[Unreadable]]:
+    """The good and the bad ones of a batch, apart."""
+    good: list[Sample] = []
+    bad: list[Unreadable] = []
+    for sample in samples:
+        if isinstance(sample, Unreadable):
+            bad.append(sample)
+        else:
+            good.append(sample)
+    return good, bad
+
+
 def in_workers(
     dataset: Any, batch_size: int, collate: Callable[[list[Any]], Any], workers: int | None = None
 ) -> Any:
@@ -72,7 +103,7 @@ def in_workers(
         workers: processes that decode; 0: this one. None chooses by the number of images and the machine.
 
     Raises:
-        ValueError: a negative number of workers.
+        TypeError, ValueError: `workers` is no integer, or negative.
     """
     import torch
     from torch.utils.data import DataLoader
@@ -80,8 +111,7 @@ def in_workers(
     if workers is None:
         # For a small data set, starting them costs more than they save.
         workers = min(4, thread_count()) if len(dataset) > 4 * batch_size else 0
-    if workers < 0:
-        raise ValueError(f"workers: expected 0 or more, got {workers}")
+    workers = integer("workers", workers, 0)
     # With a generator of its own it draws no number from the global one.
     return DataLoader(
         dataset, batch_size, num_workers=workers, collate_fn=collate, generator=torch.Generator()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import integer
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -32,7 +34,8 @@ class Examples:
             `fingerprint` reads them all.
 
     Raises:
-        TypeError: inputs that are neither pixels nor features, labels that are no integers.
+        TypeError: inputs that are neither pixels nor features, labels that are no integers, one string for
+            the classes.
         ValueError: lengths that differ, labels without a class, rows that are not there.
     """
 
@@ -52,6 +55,8 @@ class Examples:
             )
         if labels.dtype.kind not in "iu":
             raise TypeError(f"labels: expected integers, positions in classes, got {labels.dtype}")
+        if isinstance(self.classes, str):
+            raise TypeError(f"classes: expected a name for each class, got the one string {self.classes!r}")
         count = len(inputs) if self.index is None else len(self.index)
         if labels.shape != (count,):
             raise ValueError(f"labels: expected shape ({count},), one for each example, got {labels.shape}")
@@ -164,13 +169,11 @@ def batches(
         start: leave out so many batches at the beginning, without reading them. ``len`` counts the rest.
 
     Raises:
+        TypeError: one of them is no integer.
         ValueError: a batch size below 1; a negative seed, epoch or start.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
-    for name, value in (("seed", seed or 0), ("epoch", epoch), ("start", start)):
-        if value < 0:
-            raise ValueError(f"{name}: expected 0 or more, got {value}")
+    batch_size, epoch = integer("batch_size", batch_size, 1), integer("epoch", epoch, 0)
+    start, seed = integer("start", start, 0), None if seed is None else integer("seed", seed, 0)
     order = None if seed is None else np.random.default_rng((seed, epoch)).permutation(len(examples))
     return Batches(examples, batch_size, order, device, start)
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .decoding import EXTENSIONS, Unreadable, decode
-from .sources import Folder, base_name
+from ..arguments import height_width, per_channel
+from .decoding import Unreadable, try_decode, without_unreadable
+from .sources import Folder, base_name, both_layouts, no_image
 
 Pixels: TypeAlias = npt.NDArray[np.float32]
 
@@ -25,28 +26,30 @@ class ImageFolder:
 
     Args:
         root: the folder.
-        image_size: (height, width) to resize to, bilinear with antialiasing, without keeping the
-            aspect ratio. None keeps each image as it is; all must then be of one size.
+        image_size: (height, width) to resize to, or one number for both, bilinear with antialiasing, without
+            keeping the aspect ratio. None keeps each image as it is; all must then be of one size.
         mean, std: subtracted and divided by, per channel, after scaling to [0, 1]. One or three numbers.
 
     Raises:
         FileNotFoundError: no such folder, or no image in it.
         ValueError: images both in the folder and in folders below it, or only deeper than one folder;
-            images of unequal size without ``image_size``; a mean or std of the wrong length.
+            images of unequal size without ``image_size``; an image size below 1; a mean or std of the
+            wrong length, not finite, or a std that is not positive.
+        TypeError: an image size, mean or std of no numbers.
     """
 
     def __init__(
         self,
         root: str | Path,
         *,
-        image_size: tuple[int, int] | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        image_size: tuple[int, int] | int | None = None,
+        mean: Sequence[float] | float | None = None,
+        std: Sequence[float] | float | None = None,
     ) -> None:
         self.root = Path(root)
-        self.image_size = image_size
-        self._mean, self._std = per_channel("mean", mean), per_channel("std", std)
-        normalise(np.zeros((3, 1, 1), np.float32), self._mean, self._std, axis=0)  # do they fit?
+        self.image_size = None if image_size is None else height_width("image_size", image_size)
+        self._mean, self._std = mean, std
+        normalise(np.zeros((3, 1, 1), np.float32), mean, std, axis=0)  # do they fit?
         self.paths, self.labels, self.classes, self.ignored = _scan(self.root)
         if image_size is None:
             _check_one_size(self.paths)
@@ -57,10 +60,9 @@ class ImageFolder:
     def __getitem__(self, index: int) -> tuple[Pixels, int] | Unreadable:
         """Pixels and class of an image; class -1 where there are none. A bad image does not raise."""
         path = self.paths[index]
-        try:
-            pixels = decode(path, self.image_size)
-        except Exception as error:  # see `decode`
-            return Unreadable.because(path, error)
+        pixels = try_decode(path, path.read_bytes, self.image_size)
+        if isinstance(pixels, Unreadable):
+            return pixels
         scaled = pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         return normalise(scaled, self._mean, self._std, axis=0), self.labels[index]
 
@@ -69,51 +71,29 @@ def collate(samples: Iterable[tuple[Pixels, int] | Unreadable]) -> tuple[Any, An
     """One batch: images (N, 3, H, W) and labels (N,), as tensors, and what could not be read. N may be 0."""
     import torch
 
-    good: list[tuple[Pixels, int]] = []
-    bad: list[Unreadable] = []
-    for sample in samples:
-        if isinstance(sample, Unreadable):
-            bad.append(sample)
-        else:
-            good.append(sample)
+    good, bad = without_unreadable(samples)
     images = torch.from_numpy(np.stack([pixels for pixels, _ in good])) if good else torch.empty(0)
     return images, torch.tensor([label for _, label in good], dtype=torch.int64), bad
 
 
-def per_channel(name: str, values: Sequence[float] | None) -> npt.NDArray[np.float32] | None:
-    """Check a mean or standard deviation: one number per channel, or one for all."""
-    if values is None:
-        return None
-    array = np.asarray(values, np.float32)
-    if array.ndim != 1 or len(array) == 0 or not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected one number, or one per channel, got {values!r}")
-    if name == "std" and (array <= 0).any():
-        raise ValueError(f"std: expected numbers above 0, got {values!r}")
-    return array
-
-
 def normalise(
     pixels: Pixels,
-    mean: npt.NDArray[np.float32] | None,
-    std: npt.NDArray[np.float32] | None,
+    mean: Sequence[float] | float | None,
+    std: Sequence[float] | float | None,
     *,
     axis: int,
 ) -> Pixels:
     """``(pixels - mean) / std`` along the channel ``axis``.
 
     Raises:
-        ValueError: neither one number nor one per channel.
+        TypeError, ValueError: as `per_channel`.
     """
     channels, shape = pixels.shape[axis], [1] * pixels.ndim
     shape[axis] = -1
-    for name, values in (("mean", mean), ("std", std)):
-        if values is not None and len(values) not in (1, channels):
-            wanted = f"1 or {channels} numbers for {channels} channels"
-            raise ValueError(f"{name}: expected {wanted}, got {len(values)}")
     if mean is not None:
-        pixels = pixels - mean.reshape(shape)
+        pixels = pixels - per_channel("mean", mean, channels).reshape(shape)
     if std is not None:
-        pixels = pixels / std.reshape(shape)
+        pixels = pixels / per_channel("std", std, channels).reshape(shape)
     return pixels
 
 
@@ -128,10 +108,7 @@ def _scan(root: Path) -> tuple[list[Path], list[int], list[str], list[Path]]:
     ignored = [root / name for listing in (here, *inside.values()) for name in listing.others]
 
     if here.images and classes:
-        raise ValueError(
-            f"data: expected images in {root} or in one folder per class, got both ({here.images[0]} and "
-            f"{inside[classes[0]].images[0]}); move one of them away"
-        )
+        raise both_layouts(root, here.images[0], inside[classes[0]].images[0])
     if here.images:
         return [root / name for name in here.images], [-1] * len(here.images), [], ignored
     if not classes:
@@ -141,7 +118,7 @@ def _scan(root: Path) -> tuple[list[Path], list[int], list[str], list[Path]]:
                     f"data: the images of {root} lie two folders deep (in {folder}); "
                     f"give the folder that holds the classes, such as {(root / folder).parent}"
                 )
-        raise FileNotFoundError(f"data: no image in {root}; looked for {', '.join(sorted(EXTENSIONS))}")
+        raise no_image(root)
     paths = [root / image for name in classes for image in inside[name].images]
     labels = [label for label, name in enumerate(classes) for _ in inside[name].images]
     return paths, labels, classes, ignored
@@ -154,7 +131,7 @@ def _check_one_size(paths: Iterable[Path]) -> None:
         try:
             with Image.open(path) as image:
                 size = image.size
-        except Exception:  # see ImageFolder.__getitem__
+        except Exception:  # see `decode`
             continue
         if first is None:
             first = path, size

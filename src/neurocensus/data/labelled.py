@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .decoding import EXTENSIONS
-from .sources import Listing, Source, base_name, open_source
+from .sources import Listing, Source, base_name, both_layouts, no_image, open_source
 
 SPLITS = ("train", "validation", "test")
 
@@ -94,8 +93,11 @@ def open_images(path: str | Path, *, classes: Sequence[str] | None = None) -> Im
         FileNotFoundError: nothing there, or no image in it.
         ValueError: a class without images (in any of the splits), names that tell no class, fewer than
             two classes, another layout, an archive that cannot be read in place.
+        TypeError: `classes` is a string.
     """
-    if isinstance(classes, str) or (classes is not None and len(set(classes)) != len(classes)):
+    if isinstance(classes, str):
+        raise TypeError(f"classes: expected names of classes, got the one string {classes!r}")
+    if classes is not None and len(set(classes)) != len(classes):
         raise ValueError(f"classes: expected different names of classes, got {classes!r}")
     source = open_source(path)
     found, ignored = _find(source, None if classes is None else set(classes))
@@ -126,12 +128,13 @@ def _find(source: Source, wanted: set[str] | None) -> tuple[dict[str, _Classes],
     here = source.entries("")
     ignored = [*here.others]
     while not here.images and len(here.folders) == 1:
-        here = source.entries(here.folders[0])
+        below = source.entries(here.folders[0])
+        if below.images and not any(map(_class_in_name, below.images)):
+            break  # a class folder, the only one
+        here = below
         ignored += here.others
     if not here.images and not here.folders:
-        raise FileNotFoundError(
-            f"data: no image in {source.path}; looked for {', '.join(sorted(EXTENSIONS))}"
-        )
+        raise no_image(source.path)
     found: dict[str, _Classes] = {}
     for split, inside in _splits(source, here, wanted):
         part = found.setdefault(split, {})
@@ -166,10 +169,7 @@ def _classes(source: Source, here: Listing, wanted: set[str] | None, ignored: li
         inside = {name: listing for name, listing in inside.items() if name in wanted}
     if here.images and any(listing.images for listing in inside.values()):
         folder = next(listing for listing in inside.values() if listing.images)
-        raise ValueError(
-            f"data: {source.path}: expected images in one folder per class or all in one folder, got both "
-            f"({here.images[0]} and {folder.images[0]}); move one of them away"
-        )
+        raise both_layouts(source.path, here.images[0], folder.images[0])
     if here.images:
         return _flat(source, here.images, wanted)
     for listing in inside.values():
@@ -187,17 +187,23 @@ def _flat(source: Source, images: Sequence[str], wanted: set[str] | None) -> _Cl
     out: _Classes = {}
     silent = []
     for image in images:
-        match = _KAGGLE.fullmatch(base_name(image))
-        if match is None:
+        name = _class_in_name(image)
+        if name is None:
             silent.append(image)
-        elif wanted is None or match["name"] in wanted:
-            out.setdefault(match["name"], []).append(image)
+        elif wanted is None or name in wanted:
+            out.setdefault(name, []).append(image)
     if silent:
         raise ValueError(
             f"data: {source.path}: {len(silent)} of {len(images)} names tell no class: {_some(silent)}; "
             "expected names such as cat.0.jpg, or one folder per class"
         )
     return out
+
+
+def _class_in_name(image: str) -> str | None:
+    """``cat`` of ``cat.0.jpg``; None of other names."""
+    match = _KAGGLE.fullmatch(base_name(image))
+    return None if match is None else match["name"]
 
 
 def _check_classes(path: Path, found: Mapping[str, _Classes], names: Sequence[str]) -> None:
@@ -211,7 +217,11 @@ def _check_classes(path: Path, found: Mapping[str, _Classes], names: Sequence[st
                 "add some, or name the classes to use (classes=)"
             )
     if len(names) < 2:
-        raise ValueError(f"data: expected two classes or more in {path}, got {_some(names)}")
+        got = f"one: {names[0]!r}" if names else "none"
+        raise ValueError(
+            f"data: expected two classes or more in {path}, got {got}; put the images of each class into a "
+            "folder of its own, or name them such as cat.0.jpg"
+        )
 
 
 def _some(names: Sequence[Any]) -> str:

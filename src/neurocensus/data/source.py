@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..arguments import integer
 from .arrays import ArrayBatches, read_examples, read_npy
 from .decoding import Unreadable, in_workers, unreadable
 from .images import ImageFolder, collate
@@ -27,9 +28,9 @@ def open_data(
     spec: str,
     *,
     batch_size: int = 32,
-    image_size: tuple[int, int] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    image_size: tuple[int, int] | int | None = None,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
     workers: int | None = None,
     skip_unreadable: bool = False,
     key: str = "x",
@@ -51,10 +52,9 @@ def open_data(
         FileNotFoundError: nothing there.
         ValueError: unreadable, of the wrong shape, or options that do not go with this kind of data. An
             image that cannot be decoded raises while the batches are read.
-        TypeError: a factory that returns something else.
+        TypeError: a factory that returns something else; an option of the wrong type.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    batch_size = integer("batch_size", batch_size, 1)
     path = Path(spec)
     if path.is_dir():
         _refuse_options("a folder of images", raw=raw, key=key != "x")
@@ -133,6 +133,10 @@ def _all_unreadable(folder: ImageFolder) -> str:
 
 
 def _refuse_options(kind: str, **given: object) -> None:
-    wrong = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    wrong = [
+        f"--{name.replace('_', '-')}"
+        for name, value in given.items()
+        if value is not None and value is not False
+    ]
     if wrong:
         raise ValueError(f"data: {kind} cannot be read with {', '.join(wrong)}; leave that out")

@@ -162,6 +162,19 @@ def _checked(path: Path, member: tarfile.TarInfo) -> str:
     return "" if name == PurePosixPath(".") else str(name)
 
 
+def no_image(path: Path) -> FileNotFoundError:
+    """The error for a tree without images."""
+    return FileNotFoundError(f"data: no image in {path}; looked for {', '.join(sorted(EXTENSIONS))}")
+
+
+def both_layouts(path: Path, loose: str, in_folder: str) -> ValueError:
+    """The error for images beside folders of images; names one of each."""
+    return ValueError(
+        f"data: {path}: expected images in one folder per class or all in one folder, got both ({loose} and "
+        f"{in_folder}); move one of them away"
+    )
+
+
 def base_name(name: str) -> str:
     """The last part of a name."""
     return name.rpartition("/")[2]

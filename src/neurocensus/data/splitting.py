@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import integer
 from .labelled import SPLITS, Images
 
 Indices = npt.NDArray[np.int64]
@@ -43,13 +43,12 @@ def split(
         scale: share of the sizes to draw, above 0 and up to 1; at least one image of each class.
 
     Raises:
-        TypeError: labels that are no integers.
+        TypeError: labels, sizes or a seed that are no integers.
         ValueError: fewer images than wanted, sizes that cannot be balanced, a scale or seed out of range.
     """
     labels, classes, own = _unpack(images_or_labels)
     counts = _per_class(sizes, len(classes), scale)
-    if seed < 0:
-        raise ValueError(f"seed: expected 0 or more, got {seed}")
+    seed = integer("seed", seed, 0)
     # Without splits of its own, all of the data set is there to train on.
     where = np.full(len(labels), "train") if own is None else own
     pools = [part if (where == part).any() else "train" for part in SPLITS]
@@ -88,7 +87,9 @@ def _unpack(given: Any) -> tuple[npt.NDArray[Any], Sequence[Any], npt.NDArray[np
 
 def _per_class(sizes: Sequence[int], classes: int, scale: float) -> list[int]:
     """Images of each class in each part."""
-    sizes = [operator.index(size) for size in sizes]
+    if np.ndim(sizes) != 1:
+        raise TypeError(f"sizes: expected three, for training, validation and test, got {sizes!r}")
+    sizes = [integer("sizes", size) for size in sizes]
     if len(sizes) != len(SPLITS) or min(sizes) < 0 or not any(sizes):
         raise ValueError(f"sizes: expected images for training, validation and test, got {sizes}")
     if not classes or any(size % classes for size in sizes):

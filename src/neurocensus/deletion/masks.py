@@ -181,9 +181,6 @@ class _Forward:
         self.depth = self.thread = 0
         self.calls: dict[int, int] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"depth": 0, "thread": 0, "calls": {}}  # a copy is in no forward
-
 
 class _Enter:
     def __init__(self, forward: _Forward, root: bool) -> None:
@@ -192,7 +189,7 @@ class _Enter:
     def __call__(self, module: nn.Module, args: Any) -> None:
         forward = self.forward
         thread = 0 if torch.compiler.is_compiling() else get_ident()
-        if forward.depth and forward.thread != thread:
+        if forward.depth and thread and forward.thread not in (0, thread):
             forward.depth = 0
             raise RuntimeError(
                 "the masked model is called from two threads at once; call it from one thread "
@@ -245,7 +242,7 @@ class _Layer:
         self._kept: dict[tuple[torch.device, int], Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": {}}
+        return {**self.__dict__, "_kept": {}}  # a pickle from a GPU loads without one
 
     def masked(self, output: Any) -> Tensor:
         """The output with zeros at the units."""

@@ -220,7 +220,9 @@ class _Plan:
                 if group.refused:
                     reasons[channel] = group.refused
                 elif reader := _reader_of_values(group, channel, zeros):
-                    reasons[channel] = f"{dependencies.name(reader)!r} reads its channel, which is not held at zero there"
+                    reasons[channel] = (
+                        f"{dependencies.name(reader)!r} reads its channel, which is not held at zero there"
+                    )
             free = [channel for channel in range(group.channels) if channel not in reasons]
             if free and len(free) == group.channels:
                 reasons[free.pop(0)] = _LAST

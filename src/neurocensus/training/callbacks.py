@@ -19,7 +19,7 @@ class Callback(Protocol):
     """Called at the end of each epoch, after the validation; what it gives joins the epoch's row.
 
     It may be called twice for one epoch, if the training was killed before the epoch was written down. What
-    it draws from the global random generators does not change the training.
+    it draws from the global random generators does not change the training: each epoch is seeded anew.
     """
 
     def __call__(self, epoch: int, model: nn.Module) -> Mapping[str, float]:

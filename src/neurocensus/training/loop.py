@@ -159,6 +159,7 @@ class _Training:
         self.steps = -(-len(self.train) // settings.batch_size)
         # Loss and right answers of each step, on the device: nothing waits, and no running sum is rounded.
         self.records = torch.zeros(2, self.steps, dtype=torch.float32, device=device)
+        self.checked = 0  # steps of this epoch whose loss is known to be finite
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
 
     @property
@@ -183,24 +184,17 @@ class _Training:
     def stopped(self) -> str | None:
         """Why there is nothing more to do; None if there is."""
         best, patience = self.position.best, self.settings.patience
-        if best is not None and patience is not None and len(self.rows) - best >= patience:
+        if best and patience is not None and len(self.rows) - best["epoch"] >= patience:
             return "patience"
         return "epochs" if len(self.rows) >= self.settings.epochs else None
 
     def resume(self) -> None:
         """Go to where the checkpoint is, if there is one, and make again what should be beside it."""
-        position = self.store.load()
-        if position is None:
-            return
-        begun = len(position.rows) + bool(position.step)
-        if begun > self.settings.epochs:
-            raise ValueError(
-                f"epochs: expected at least {begun}, as many as {self.folder} has begun, got "
-                f"{self.settings.epochs}; use another folder to train anew"
-            )
-        self.rows, self.step, self.seconds, records = position
-        self.records[:, : self.step] = records.to(self.device)
-        self._write_history()
+        position = self.store.load(self.settings.epochs)
+        if position is not None:
+            self.rows, self.step, self.seconds, records = position
+            self.records[:, : self.step] = records.to(self.device)
+            self._write_history()
 
     def run_epoch(self, report: Report, on_step: OnStep | None) -> None:
         """Do the rest of the current epoch."""
@@ -224,7 +218,7 @@ class _Training:
             report(self.epoch, self.step, last)
             if on_step is not None:
                 on_step(self.epoch, self.step, self.steps)
-            if self.device.type == "cpu" or self.step % CHECK_EVERY == 0:
+            if self.step - self.checked >= (1 if self.device.type == "cpu" else CHECK_EVERY):
                 self._check_losses()
             if self._is_due(within=True):
                 self.seconds = time.monotonic() - begun
@@ -249,23 +243,21 @@ class _Training:
         losses, right = self.records.cpu().double()
         sizes = torch.full_like(losses, self.settings.batch_size)
         sizes[-1] = len(self.train) - self.settings.batch_size * (self.steps - 1)
-        with random_states():
-            validation_loss, validation_accuracy = self.judge.over(self.validation, self.device)
-            if not math.isfinite(validation_loss):
-                raise self._diverged(f"the validation loss is {validation_loss}", self.step)
-            row: dict[str, float] = {
-                "epoch": self.epoch,
-                "loss": float(losses @ sizes) / len(self.train),
-                "accuracy": float(right.sum()) / len(self.train),
-                "validation_loss": validation_loss,
-                "validation_accuracy": validation_accuracy,
-                "seconds": time.monotonic() - begun,
-            }
-            for callback in self.callbacks:
-                row.update(_numbers(callback(self.epoch, self.model)))
+        validation_loss, validation_accuracy = self.judge.over(self.validation, self.device)
+        if not math.isfinite(validation_loss):
+            raise self._diverged(f"the validation loss is {validation_loss}", self.step)
+        row: dict[str, float] = {
+            "epoch": self.epoch,
+            "loss": float(losses @ sizes) / len(self.train),
+            "accuracy": float(right.sum()) / len(self.train),
+            "validation_loss": validation_loss,
+            "validation_accuracy": validation_accuracy,
+            "seconds": time.monotonic() - begun,
+        }
+        for callback in self.callbacks:
+            row.update(_numbers(callback(self.epoch, self.model)))
         self.rows.append(row)
-        self.step, self.seconds = 0, 0.0
-        self.records.zero_()
+        self.step, self.checked, self.seconds = 0, 0, 0.0
         if self.stopped or self._is_due(within=False):
             self._save()
         elif self.position.is_best:
@@ -273,19 +265,22 @@ class _Training:
 
     def finish(self) -> None:
         """Leave the last weights and the picture, unless they are there."""
+        self.optimizer.zero_grad()
+        if self.store.is_last_written(self.position):
+            return
         from .curves import plot_history
 
-        self.optimizer.zero_grad()
-        if self.store.last_is(len(self.rows)):
-            return
         with files.writing(self.folder), storage.atomic(self.folder / files.PLOT) as path:
             plot_history({self.folder.name: self.history}).savefig(path, format="png", dpi=120)
-        self.store.save_last(len(self.rows))
+        self.store.write_last(self.position)
 
     def _is_due(self, *, within: bool) -> bool:
-        """Whether it is time for a checkpoint, `within` an epoch or at its end."""
+        """Whether it is time for a checkpoint, `within` an epoch or at its end.
+
+        At the end always, but for epochs so short that checkpoints would take much of the time.
+        """
         wait = self.checkpoint_seconds
-        if not within:  # then it costs little: epochs are done again only if they are very short
+        if not within:
             wait = min(wait, max(EPOCH_SECONDS, self.save_seconds / SAVE_SHARE))
         return time.monotonic() - self.saved_at >= wait
 
@@ -304,10 +299,11 @@ class _Training:
 
     def _check_losses(self) -> None:
         """Raise if a loss of this epoch is not finite."""
-        losses = self.records[0, : self.step]
+        losses = self.records[0, self.checked : self.step]
         if not bool(losses.isfinite().all()):
-            step = int((~losses.isfinite()).nonzero()[0]) + 1
-            raise self._diverged(f"the loss is {float(losses[step - 1])}", step)
+            first = int((~losses.isfinite()).nonzero()[0])
+            raise self._diverged(f"the loss is {float(losses[first])}", self.checked + first + 1)
+        self.checked = self.step
 
     def _check_finite(self) -> None:
         """Raise if a loss or a weight is not finite: a checkpoint of it would be of no use."""
@@ -319,7 +315,8 @@ class _Training:
         kept = "no epoch was finished before"
         if self.rows:
             self.store.write_best(self.position)
-            kept = f"the weights of epoch {self.position.best}, the best, are in {self.folder / files.BEST}"
+            best = self.position.best["epoch"]
+            kept = f"the weights of epoch {best}, the best, are in {self.folder / files.BEST}"
         return FloatingPointError(
             f"training: {what} at epoch {self.epoch}, step {step} of {self.steps}; {kept}. See that the "
             "inputs are finite, or train anew in another folder with a lower learning_rate than "
@@ -340,6 +337,11 @@ class _Training:
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float]:
     """What a callback gave, as plain numbers."""
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f"callbacks: expected each to return a mapping of names to numbers, which may be empty, got "
+            f"{type(values).__name__}"
+        )
     found: dict[str, float] = {}
     for name, value in values.items():
         if name in (*COLUMNS, "stopped"):
@@ -362,6 +364,11 @@ def _check_arguments(
     for name, examples in (("train", train), ("validation", validation)):
         if not len(examples):
             raise ValueError(f"{name}: expected at least one example, got none")
+    if train.classes != validation.classes:
+        raise ValueError(
+            f"validation: expected the classes of train, {train.classes}, got {validation.classes}; split "
+            "one set of examples, or name the classes when opening each"
+        )
     if not (augment is None or callable(augment)):
         raise TypeError(f"augment: expected a function of a batch, got {type(augment).__name__}")
     for callback in callbacks:

@@ -32,14 +32,19 @@ class Position(NamedTuple):
     records: Tensor
 
     @property
-    def best(self) -> int | None:
-        """The epoch with the lowest validation loss."""
-        return int(History(tuple(self.rows)).best["epoch"]) if self.rows else None
+    def best(self) -> dict[str, float]:
+        """Epoch and loss of the lowest validation loss; empty before the first epoch is done."""
+        return _mark(History(tuple(self.rows)).best) if self.rows else {}
+
+    @property
+    def last(self) -> dict[str, float]:
+        """Epoch and validation loss of the last epoch done; empty before the first."""
+        return _mark(self.rows[-1]) if self.rows else {}
 
     @property
     def is_best(self) -> bool:
-        """Whether the weights are those of the best epoch."""
-        return self.best == len(self.rows) and self.step == 0
+        """Whether the model's weights now are those of the best epoch."""
+        return bool(self.rows) and self.step == 0 and self.best == self.last
 
 
 class Store:
@@ -60,7 +65,7 @@ class Store:
         self.folder, self.model, self.optimizer = folder, model, optimizer
         self.device, self.identity = device, dict(identity)
         self._best: dict[str, Tensor] = {}  # the best weights, while they are in no file of their own
-        self._best_written: int | None = None
+        self._best_written: dict[str, float] | None = None  # whose weights are in that file
 
     def keep_best(self) -> None:
         """Keep the model's weights, the best so far, for the next checkpoint."""
@@ -95,17 +100,23 @@ class Store:
         self._write(files.CHECKPOINT, STATE, tensors, body)
         self.write_best(position)
 
-    def load(self) -> Position | None:
+    def load(self, epochs: int) -> Position | None:
         """Bring back model, optimizer and random states. None if the training has not begun.
 
         Raises:
-            ValueError: a damaged checkpoint, or one of another training.
+            ValueError: a damaged checkpoint, one of another training, or one beyond so many epochs.
         """
         path = self.folder / files.CHECKPOINT
         if not path.exists():
             return None
         tensors, body = _read(path, STATE)
         identity.check(path, body["identity"], self.identity)
+        begun = len(body["rows"]) + bool(body["step"])
+        if begun > epochs:
+            raise ValueError(
+                f"epochs: expected at least {begun}, as many as {self.folder} has begun, got {epochs}; use "
+                "another folder to train anew"
+            )
         groups: dict[str, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")
@@ -116,7 +127,7 @@ class Store:
         rows = [decoded(row) for row in body["rows"]]
         position = Position(rows, body["step"], body["seconds"], groups["position"]["records"])
         self._best = {name: tensor.clone() for name, tensor in groups.get("best", {}).items()}
-        self._best_written = (checkpoint.peek(self.folder / files.BEST, WEIGHTS) or {}).get("epoch")
+        self._best_written = checkpoint.peek(self.folder / files.BEST, WEIGHTS)
         self.write_best(position)
         if self._best_written != position.best:  # better none than that of another epoch
             (self.folder / files.BEST).unlink(missing_ok=True)
@@ -127,16 +138,16 @@ class Store:
         """Write the best weights to their file, unless they are in it, or nowhere any more."""
         weights = self._weights() if position.is_best else self._best
         if weights and self._best_written != position.best:
-            self._write(files.BEST, WEIGHTS, weights, {"epoch": position.best})
+            self._write(files.BEST, WEIGHTS, weights, position.best)
             self._best, self._best_written = {}, position.best
 
-    def save_last(self, epoch: int) -> None:
+    def write_last(self, position: Position) -> None:
         """Write the model's weights as those at the end."""
-        self._write(files.LAST, WEIGHTS, self._weights(), {"epoch": epoch})
+        self._write(files.LAST, WEIGHTS, self._weights(), position.last)
 
-    def last_is(self, epoch: int) -> bool:
-        """Whether the weights at the end of that epoch are written."""
-        return checkpoint.peek(self.folder / files.LAST, WEIGHTS) == {"epoch": epoch}
+    def is_last_written(self, position: Position) -> bool:
+        """Whether the weights at the end are in their file."""
+        return checkpoint.peek(self.folder / files.LAST, WEIGHTS) == position.last
 
     def load_best(self) -> None:
         """Give the model the best weights.
@@ -179,6 +190,11 @@ class Store:
     def _write(self, name: str, kind: str, tensors: Mapping[str, Tensor], body: Mapping[str, Any]) -> None:
         with files.writing(self.folder):
             checkpoint.write(self.folder / name, kind, tensors, body)
+
+
+def _mark(row: Mapping[str, float]) -> dict[str, float]:
+    """What tells the weights after an epoch from others."""
+    return {name: row[name] for name in ("epoch", "validation_loss")}
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .activation_points import activation_points
     from .features import bottleneck
     from .fine_tuning import fine_tune
     from .freezing import Parameters, blocks, freeze, trainable, unfreeze_from
     from .joined import JoinedShift
     from .plot import plot_weight_shift
+    from .reach import activation_points
     from .shift import TensorShift, WeightShift, snapshot, weight_shift
 
 _HOME = {
@@ -22,7 +22,7 @@ _HOME = {
     "Parameters": "freezing",
     "TensorShift": "shift",
     "WeightShift": "shift",
-    "activation_points": "activation_points",
+    "activation_points": "reach",
     "blocks": "freezing",
     "bottleneck": "features",
     "fine_tune": "fine_tuning",

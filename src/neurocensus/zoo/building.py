@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
+from ..arguments import height_width
 from .architectures import ARCHITECTURES, network
-from .features import Backbone
-from .images import checked_size
+from .features import Backbone, Channels
 from .initialise import BACKBONE, generator_of, initialise, reset_norms
 from .names import unknown
-from .pretrained import Channels, Weights, load, normalisation, read
+from .pretrained import Weights, load, normalisation, read
 
 
 def backbones() -> tuple[str, ...]:
@@ -25,8 +24,8 @@ def backbone(
     *,
     weights: Weights | None = None,
     image_size: tuple[int, int] | int = (150, 150),
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
     partial: bool = False,
     seed: int | None = None,
 ) -> Backbone:
@@ -40,8 +39,8 @@ def backbone(
             convolutions before them, so they are in the backbone. What was saved of a backbone, or of a model
             with one inside, may be such a file.
         image_size: (height, width) in pixels, or one number for both.
-        mean, std: three numbers each, that the weights want images normalised by; default: what they come
-            with, else what torchvision's weights of this network want.
+        mean, std: what the weights want images normalised by, three numbers each or one for all channels;
+            default: what they come with, else what torchvision's weights of this network want.
         partial: take a file that lacks tensors; these stay random.
         seed: of what is random; None: torch's global generator. Nothing is drawn where weights are complete.
 
@@ -50,15 +49,17 @@ def backbone(
 
     Raises:
         ModuleNotFoundError: torchvision is not installed.
-        ValueError: an unknown name, an image size below the minimum, weights that do not fit.
-        FileNotFoundError: no such file of weights.
+        TypeError: an image size, mean, std or seed of the wrong type.
+        ValueError: an unknown name, an image size below the minimum, weights that do not fit or are not
+            finite.
+        FileNotFoundError, IsADirectoryError: no such file of weights.
         ConnectionError: torchvision's weights could not be downloaded.
     """
-    check_backbone(name, image_size)
+    size = _checked(name, image_size)
     given = normalisation(mean, std)
     loaded = None if weights is None else read(name, weights)
     stated = None if loaded is None else loaded.normalisation
-    skeleton = _skeleton(name, image_size, *(given or stated or ARCHITECTURES[name].normalisation))
+    skeleton = _skeleton(name, size, *(given or stated or ARCHITECTURES[name].normalisation))
     built = skeleton.backbone
     built.layers.to_empty(device="cpu")
     reset_norms(built)
@@ -71,8 +72,7 @@ def backbone(
 
 def feature_count(name: str, image_size: tuple[int, int] | int) -> int:
     """How many features `backbone` gives; neither memory nor random numbers are used."""
-    check_backbone(name, image_size)
-    return _skeleton(name, image_size, *ARCHITECTURES[name].normalisation).backbone.features
+    return _skeleton(name, _checked(name, image_size), *ARCHITECTURES[name].normalisation).backbone.features
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,15 @@ class _Skeleton:
     head: frozenset[str]
 
 
-def check_backbone(name: str, image_size: tuple[int, int] | int) -> None:
-    """Raise unless there is such a backbone, and it takes images of this size."""
+def _checked(name: str, image_size: tuple[int, int] | int) -> tuple[int, int]:
+    """The size as (height, width), if there is such a backbone and it takes images of this size."""
     if name not in ARCHITECTURES:
         raise unknown("backbone", name, ARCHITECTURES)
-    checked_size(image_size, ARCHITECTURES[name].minimum, name)
+    return height_width("image_size", image_size, ARCHITECTURES[name].minimum, name)
 
 
-def _skeleton(name: str, image_size: tuple[int, int] | int, mean: Channels, std: Channels) -> _Skeleton:
+def _skeleton(name: str, size: tuple[int, int], mean: Channels, std: Channels) -> _Skeleton:
     architecture = ARCHITECTURES[name]
-    size = checked_size(image_size, architecture.minimum, name)
     whole = dict(network(name).named_children())
     layers = {key: whole.pop(key) for key in architecture.layers}
     if architecture.last_relu:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from .building import backbone as build_backbone
 from .building import feature_count
-from .features import Backbone
+from .features import Backbone, Channels
 from .initialise import HEAD, generator_of
 from .models import Head, PlainCnn, Transfer
 from .recipes import recipe
@@ -27,8 +26,8 @@ def create(
     backbone: str = "vgg16",
     image_size: tuple[int, int] | int = (150, 150),
     seed: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Channels | None = None,
+    std: Channels | None = None,
     partial: bool = False,
 ) -> nn.Module:
     """One of the thesis's models, ready to be trained.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from ..arguments import height_width, per_channel
 from .images import check_images
 
+Channels: TypeAlias = Sequence[float] | float
 # Of the images that torchvision's weights were trained on.
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
@@ -25,10 +27,10 @@ class Backbone(nn.Module):
     Args:
         name: for people.
         layers: module name to module, in the order in which they run.
-        image_size: (height, width) in pixels.
+        image_size: (height, width) in pixels, or one number for both.
         blocks: block name to the paths of the modules in it below `layers`, in order; default: each of
             `layers` is one.
-        mean, std: per channel, subtracted from the images and divided by.
+        mean, std: subtracted from the images and divided by; one number each, or three.
 
     Attributes:
         layers: the modules in a row.
@@ -37,7 +39,8 @@ class Backbone(nn.Module):
         notes: what was done when weights were loaded.
 
     Raises:
-        ValueError: `mean` or `std` are not three finite numbers, or a `std` is not positive.
+        ValueError: `mean` or `std` are neither one nor three finite numbers, or a `std` is not positive.
+        TypeError: an image size, mean or std of no numbers.
     """
 
     audited_whole = True
@@ -49,19 +52,19 @@ class Backbone(nn.Module):
         name: str,
         layers: Mapping[str, nn.Module],
         *,
-        image_size: tuple[int, int],
+        image_size: tuple[int, int] | int,
         blocks: Mapping[str, Sequence[str]] | None = None,
-        mean: Sequence[float] | Tensor = IMAGENET_MEAN,
-        std: Sequence[float] | Tensor = IMAGENET_STD,
+        mean: Channels = IMAGENET_MEAN,
+        std: Channels = IMAGENET_STD,
     ) -> None:
         super().__init__()
-        self.name, self.image_size = name, image_size
+        self.name, self.image_size = name, height_width("image_size", image_size)
         self.notes: tuple[str, ...] = ()
         self.layers = nn.Sequential(OrderedDict(layers))
         blocks = {key: (key,) for key in layers} if blocks is None else blocks
         self.blocks = {key: tuple(f"layers.{path}" for path in paths) for key, paths in blocks.items()}
-        self.register_buffer("mean", _per_channel("mean", mean))
-        self.register_buffer("std", _per_channel("std", std))
+        self.register_buffer("mean", _buffer("mean", mean))
+        self.register_buffer("std", _buffer("std", std))
         self.features = self._count()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -88,11 +91,6 @@ class Backbone(nn.Module):
             return int(torch.func.functional_call(self, shapes, (images,)).shape[1])
 
 
-def _per_channel(argument: str, values: Sequence[float] | Tensor) -> Tensor:
+def _buffer(argument: str, values: Channels) -> Tensor:
     """Three numbers as float32 of shape (3, 1, 1), to go with images."""
-    numbers = torch.as_tensor(values, dtype=torch.float32, device="cpu").flatten()
-    good = numbers.isfinite().all() and (argument != "std" or (numbers > 0).all())
-    if len(numbers) != 3 or not good:
-        kind = "positive numbers" if argument == "std" else "finite numbers"
-        raise ValueError(f"{argument}: expected three {kind}, for red, green and blue, got {values!r}")
-    return numbers.reshape(3, 1, 1).clone()
+    return torch.tensor(per_channel(argument, values, 3)).expand(3).reshape(3, 1, 1).clone()

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..arguments import integer
+
 _KERNELS = (nn.Conv2d, nn.Linear)
 # Parts of a model that draw from streams of their own: a head is the same whatever the backbone drew.
 BACKBONE: Final = 0
@@ -42,11 +44,9 @@ def generator_of(seed: int | None, stream: int) -> torch.Generator | None:
     """A generator on the CPU for one stream of a seed; for None None, which stands for the global one.
 
     Raises:
-        ValueError: a negative seed.
+        TypeError, ValueError: a seed that is no integer, or negative.
     """
     if seed is None:
         return None
-    if seed < 0:
-        raise ValueError(f"seed: expected an integer from 0 on, or None, got {seed}")
-    mixed = np.random.SeedSequence((seed, stream)).generate_state(1, np.uint64)
+    mixed = np.random.SeedSequence((integer("seed", seed, 0), stream)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(mixed[0]))

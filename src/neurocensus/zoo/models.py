@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .images import check_images, checked_size
+from ..arguments import height_width, integer
+from .images import check_images
 from .initialise import initialise
 
 
@@ -31,6 +32,7 @@ class Head(nn.Sequential):
         generator: of the initial weights; default torch's global one.
 
     Raises:
+        TypeError: features, neurons or classes that are no integers.
         ValueError: fewer than two classes, a width below 1, a dropout outside of [0, 1).
     """
 
@@ -43,14 +45,11 @@ class Head(nn.Sequential):
         classes: int = 2,
         generator: torch.Generator | None = None,
     ) -> None:
-        if classes < 2:
-            raise ValueError(f"classes: expected at least 2, got {classes}")
-        if min((features, *dense)) < 1:
-            raise ValueError(f"features, dense: expected at least 1 each, got {features} and {tuple(dense)}")
+        classes, width = integer("classes", classes, 2), integer("features", features, 1)
+        dense = [integer("dense", neurons, 1) for neurons in dense]
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout: expected a share from 0 to below 1, got {dropout}")
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        width = features
         for k, neurons in enumerate(dense, 1):
             layers[f"dense{k}"] = _empty(nn.Linear, width, neurons)
             layers[f"relu{k}"] = nn.ReLU()
@@ -75,6 +74,7 @@ class PlainCnn(nn.Sequential):
         dense, dropout, classes, generator: see `Head`.
 
     Raises:
+        TypeError: `image_size` is neither one integer nor two.
         ValueError: `image_size` leaves nothing after the last pooling.
     """
 
@@ -91,7 +91,7 @@ class PlainCnn(nn.Sequential):
         minimum = 1
         for _ in channels:
             minimum = 2 * minimum + 2
-        size = checked_size(image_size, minimum, f"a network of {len(channels)} convolutions")
+        size = height_width("image_size", image_size, minimum, f"a network of {len(channels)} convolutions")
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         before, (height, width) = 3, size
         for k, after in enumerate(channels, 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -12,14 +12,13 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from .._torchvision import import_torchvision
-from ..weights import load_tensors, read_weights, strip_prefixes
+from ..weights import Misfit, load_tensors, read_weights, strip_prefixes
 from .architectures import ARCHITECTURES
-from .features import Backbone
+from .features import Backbone, Channels
 from .folding import fold, is_folded
 from .names import unknown
 
 Weights: TypeAlias = "str | PathLike[str]"
-Channels: TypeAlias = "Sequence[float] | Tensor"
 Normalisation: TypeAlias = tuple[Channels, Channels]
 # DenseNet's weights are older than torchvision's names of its layers: "norm.1" is "norm1" now.
 _OLD_DENSE_LAYER = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
@@ -35,7 +34,7 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
-def normalisation(mean: Sequence[float] | None, std: Sequence[float] | None) -> Normalisation | None:
+def normalisation(mean: Channels | None, std: Channels | None) -> Normalisation | None:
     """Mean and std as the user gave them; None if neither was given.
 
     Raises:
@@ -70,10 +69,12 @@ def _from_file(path: Path) -> Loaded:
     tensors, notes = strip_prefixes(read_weights(path), ())
     for prefix in ("", "backbone."):  # of a `Backbone` that was saved, alone or in a `Transfer`
         if {f"{prefix}mean", f"{prefix}std"} <= tensors.keys():
-            stated = (tensors[f"{prefix}mean"], tensors[f"{prefix}std"])
+            mean, std = (tensors[prefix + part].flatten().tolist() for part in ("mean", "std"))
             below = f"{prefix}layers."
             inside = {key.removeprefix(below): t for key, t in tensors.items() if key.startswith(below)}
-            return Loaded(inside, str(path), stated, (*notes, "the weights are those of a saved backbone"))
+            return Loaded(
+                inside, str(path), (mean, std), (*notes, "the weights are those of a saved backbone")
+            )
     return Loaded(tensors, str(path), notes=tuple(notes))
 
 
@@ -100,7 +101,8 @@ def load(backbone: Backbone, loaded: Loaded, *, head: Collection[str], partial: 
         partial: whether tensors may be missing; the backbone keeps its own there.
 
     Raises:
-        ValueError: weights that do not fit: how many, the first names, and blocks without any.
+        ValueError: weights that do not fit: how many, the first names, and blocks without any; weights that
+            are not finite, or of another kind of numbers.
     """
     layers, notes = backbone.layers, list(loaded.notes)
     tensors = {_OLD_DENSE_LAYER.sub(r"\1\2", key): tensor for key, tensor in loaded.tensors.items()}
@@ -116,8 +118,8 @@ def load(backbone: Backbone, loaded: Loaded, *, head: Collection[str], partial: 
         notes.append("batch norms are folded into the convolutions, which have biases; the norms are gone")
     try:
         notes += load_tensors(layers, tensors, loaded.source, partial=partial)
-    except ValueError as error:
-        raise ValueError(f"{error}\n{_advice(backbone, set(tensors))}") from None
+    except Misfit as error:
+        raise Misfit(f"{error}\n{_advice(backbone, set(tensors))}") from None
     backbone.notes = tuple(notes)
 
 
