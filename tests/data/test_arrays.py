@@ -86,7 +86,10 @@ def test_normalisation_is_per_channel_after_scaling() -> None:
         ({"x": np.ones((3, 2)), "y": np.ones(2)}, "3 labels"),
         ({"x": np.ones((3, 2)), "y": np.array(["cat", "dog", "cat"])}, "number the classes from 0"),
         ({"x": np.ones((3, 2)), "batch_size": 0}, "batch_size"),
-        ({"x": np.ones((3, 2)), "mean": [1.0, 2.0, 3.0]}, "mean: expected one number, or one for each of 2 channels"),
+        (
+            {"x": np.ones((3, 2)), "mean": [1.0, 2.0, 3.0]},
+            "mean: expected one number, or one for each of 2 channels",
+        ),
         ({"x": np.ones((3, 2)), "std": [0.0]}, "above 0"),
         ({"x": np.ones((3, 2)), "mean": [float("nan")]}, "mean"),
         ({"x": np.ones((3, 2), np.int64), "mean": [1.0]}, "floating point"),

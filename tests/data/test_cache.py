@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from neurocensus.data import Examples, Images, cache, load, open_images
+from neurocensus.data import Examples, Images, cache, load, open_images, split
 from neurocensus.data.images import ImageFolder, Unreadable
 
 from ..conftest import shared_data
@@ -342,6 +342,11 @@ def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
         ({"indices": [-1]}, ValueError, "indices"),
         ({"indices": [0.5]}, TypeError, "indices: expected integers"),
         ({"indices": [[0]]}, TypeError, "indices"),
+        (
+            {"indices": split([0, 0, 1, 1], (2, 2, 0))},
+            TypeError,
+            "got a Split; give one part, such as its .tr",
+        ),
         ({"indices": np.ones(8, bool)}, TypeError, "indices: expected integers .* got bool"),
     ],
 )

@@ -70,6 +70,11 @@ def test_taking_is_lazy_and_composes(data: st.DataObject, count: int) -> None:
             assert torch.equal(a, b)
 
 
+def test_they_are_shown_on_one_line() -> None:
+    assert repr(made(6).take([0, 1])) == "Examples(2 of 3 classes, pixels (2, 4, 3))"
+    assert repr(made(6, "features")) == "Examples(6 of 3 classes, features (5,))"
+
+
 def test_a_read_only_map_gives_tensors_that_may_be_written(tmp_path: Path) -> None:
     examples = made(4)
     np.save(tmp_path / "a.npy", examples.inputs)

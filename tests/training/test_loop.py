@@ -213,6 +213,15 @@ def test_the_seed_decides_and_the_global_generator_does_not(tmp_path: Path) -> N
     assert not same(found["a"], found["c"])
 
 
+def test_old_gradients_do_not_matter(tmp_path: Path) -> None:
+    model, other = net(), net()
+    for parameter in other.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    train(model, tmp_path / "a")
+    train(other, tmp_path / "b")
+    assert same(weights(model), weights(other))
+
+
 def test_steps_are_told(tmp_path: Path) -> None:
     told: list[tuple[int, int, int]] = []
     train(net(), tmp_path, Settings(2, 1e-3, batch_size=15), on_step=lambda *step: told.append(step))
@@ -310,15 +319,20 @@ class Breaks:
         return inputs if self.left >= 0 else inputs * torch.nan
 
 
-def test_the_best_is_kept_when_the_loss_is_lost(tmp_path: Path) -> None:
-    with pytest.raises(
-        FloatingPointError, match=r"the loss is nan at epoch 2, step 3 of 4; the weights of epoch 1"
-    ) as caught:
-        train(net(), tmp_path, augment=Breaks(6), checkpoint_seconds=0)
+@pytest.mark.parametrize("checkpoint_seconds", [0, None])
+def test_the_best_is_kept_when_the_loss_is_lost(checkpoint_seconds: float | None, tmp_path: Path) -> None:
+    """Also of epochs so short that no checkpoint was due."""
+    keep = Keep()
+    message = r"the loss is nan at epoch 2, step 3 of 4; the weights of epoch 1, the best, are in "
+    with pytest.raises(FloatingPointError, match=message) as caught:
+        train(net(), tmp_path, augment=Breaks(6), callbacks=[keep], checkpoint_seconds=checkpoint_seconds)
     assert str(tmp_path / "best.safetensors") in str(caught.value)
     assert len(History.load(tmp_path)) == 1
+    best = net(seed=2)
+    load_weights(best, tmp_path / "best.safetensors")
+    assert same(weights(best), keep.weights[0])
     model = net()
-    train(model, tmp_path, augment=Breaks(99))  # goes on from before
+    assert len(train(model, tmp_path, augment=Breaks(99))) == 3  # goes on from before
     assert all(tensor.isfinite().all() for tensor in weights(model).values())
 
 
@@ -404,6 +418,7 @@ def test_bfloat16(tmp_path: Path) -> None:
 
 def test_names_are_those_of_the_model_inside_a_wrapper(tmp_path: Path) -> None:
     wrapped = nn.DataParallel(net())
+    wrapped.device_ids = []  # run on the CPU, where there are GPUs too
     train(wrapped, tmp_path)
     model = net(seed=4)
     train(model, tmp_path)

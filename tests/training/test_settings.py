@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurocensus import training
 from neurocensus.training import Settings
 
 
@@ -61,3 +64,15 @@ def test_errors_name_the_setting(wrong: dict[str, Any], error: type[Exception], 
     with pytest.raises(error) as caught:
         Settings(**{"epochs": 1, "learning_rate": 0.1, **wrong})
     assert message in str(caught.value)
+
+
+def test_importing_the_package_needs_no_torch() -> None:
+    program = "import sys, neurocensus.training as t; t.Settings, t.History; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"torch", "matplotlib"} & {*run.stdout.split()}
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(training.__all__) == [name for name in dir(training) if getattr(training, name) is not None]
+    with pytest.raises(AttributeError, match=r"module 'neurocensus\.training' has no attribute 'train'"):
+        _ = training.train

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from .. import text
 from .audit import check_device, parse_numbers, parse_size
+from .errors import note
 from .output import check_folder, console, print_paths
+
+if TYPE_CHECKING:
+    from ..sheets import Sheet
 
 BACKBONE = "Backbone"
 TRAINING = "Training"
@@ -37,6 +44,12 @@ STORE = typer.Option(
     "models they share once."
 )
 ONLY = typer.Option(help="Some of the models, between commas: thesis-1,thesis-2.")
+AUDIT_EVERY = typer.Option(
+    min=1,
+    rich_help_panel=TRAINING,
+    help="While training, audit the validation images every so many epochs, into the history. Finished "
+    "trainings stay as they are.",
+)
 
 
 def experiment(
@@ -89,12 +102,7 @@ def experiment(
     precision: Annotated[
         str, typer.Option(rich_help_panel=TRAINING, help="float32, bfloat16, or auto: by the device.")
     ] = "float32",
-    audit_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1, rich_help_panel=TRAINING, help="Audit the validation images every so many epochs."
-        ),
-    ] = None,
+    audit_every: Annotated[int | None, AUDIT_EVERY] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Train, audit and compare the published models on your own images, beside the published numbers.
@@ -130,24 +138,51 @@ def experiment(
         precision=cast(Any, precision),  # Settings says what it can be
         workers=workers,
     )
-    names = thesis.choose(name.value, only)
+    names, title = thesis.choose(name.value, only), thesis.TITLES[name.value]
+    _check_report(out, title)
     keep = store or out
     done = study.run(
-        thesis.TITLES[name.value],
+        title,
         thesis.trials(names, setup, cache=keep / "cache"),
         keep / "models",
         facts=setup.facts(),
         audit_every=audit_every,
+        on_start=lambda trial: note(
+            f"{trial.name}, {trial.title}: {names.index(trial.name) + 1} of {len(names)}"
+        ),
     )
     paths = report.save_study(done, out)
     if as_json:
         typer.echo(report.json_text(done), nl=False)
     else:
-        for sheet in report.all_sheets(done):
+        for sheet in _short(report.all_sheets(done)):
             console().print(sheet.table())
         for line in done.comparison.warnings:
             typer.echo(f"warning: {text.printable(line)}", err=True)
     print_paths(paths)
+
+
+def _check_report(out: Path, title: str) -> None:
+    """Raise if the folder has the report of another experiment, which this one's would replace."""
+    try:
+        found = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(found, dict) and found.get("title", title) != title:
+        raise ValueError(
+            f"--out: {out} has the report of another experiment ({found['title']}), which would be replaced; "
+            f"give another folder, with --store {out} to share the models that were trained there"
+        )
+
+
+def _short(sheets: Iterable[Sheet]) -> Iterator[Sheet]:
+    """The tables without what would push them off the screen, and is in tables.md and the report."""
+    for sheet in sheets:
+        if sheet.name == "relations":
+            records = [record for record in sheet.records if record["metric"] == "accuracy"]
+            yield dataclasses.replace(sheet, records=records)
+        elif sheet.name != "metrics":
+            yield sheet
 
 
 def _per_channel(numbers: list[float] | None) -> tuple[float, ...] | None:

@@ -50,10 +50,11 @@ def augmentation(
     The composition is that of Keras 2.2 (``ImageDataGenerator``), the ranges are those of the thesis, and so
     is the fill: outside of the image its nearest pixel counts. What differs: rotation and zoom are about
     the true centre of the image (Keras 2.2 was one pixel off, later versions are not), and the random
-    numbers are others. Neither torchvision nor kornia has this: torchvision's v2 transforms fill with a
-    constant only; kornia's ``RandomAffine`` has the fill but composes in another order, and its scale
-    enlarges where Keras's zoom shrinks, so that other images come out. Resampling is torch's own
-    ``grid_sample``, which kornia calls too.
+    numbers are others. Resampling is torch's own ``grid_sample``.
+
+    Neither library that has such transforms gives this one. torchvision's v2 ``RandomAffine`` fills with a
+    constant only. kornia's fills as published but composes in another order, and its scale enlarges where
+    Keras's zoom shrinks, so that other images come out.
 
     Args:
         zoom: rows and columns are zoomed apart, by factors in [1 - zoom, 1 + zoom]; above 1 the image

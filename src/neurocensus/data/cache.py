@@ -19,6 +19,7 @@ from ..arguments import height_width
 from .decoding import Bytes, Unreadable, in_workers, try_decode, unreadable, without_unreadable
 from .examples import Examples
 from .labelled import Images
+from .splitting import Split
 
 _FORMAT = "neurocensus.pixels 1 rgb bilinear"  # changed whenever the same files give other pixels
 _BATCH = 32
@@ -82,6 +83,10 @@ def load(
 
 
 def _positions(images: Images, indices: npt.ArrayLike | None) -> npt.NDArray[np.int64]:
+    if isinstance(indices, Split):
+        raise TypeError(
+            "indices: expected integers of shape (n,), got a Split; give one part, such as its .train"
+        )
     chosen = np.arange(len(images)) if indices is None else np.asarray(indices)
     if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
         raise TypeError(f"indices: expected integers of shape (n,), got {chosen.dtype} {chosen.shape}")

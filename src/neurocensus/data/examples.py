@@ -74,6 +74,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        kind = "pixels" if self.inputs.dtype == np.uint8 else "features"
+        return f"Examples({len(self)} of {len(self.classes)} classes, {kind} {self.inputs.shape[1:]})"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """As `batch` gives it: (N, channels, H, W) of pixels, (N, ...) of features."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,13 +46,15 @@ def all_sheets(study: Study) -> list[Sheet]:
     """Tables 4.2 to 4.5 beside the published values, the measures, the metrics and their relations."""
     outcomes = study.outcomes
     names = {outcome.name for outcome in outcomes}
-    # One model is in both: the other experiment's tables would have little more than it.
-    published_ones = [
+    published = list(beside_published(outcomes).values())
+    measured = [names & {record["name"] for record in sheet.records} for sheet in published]
+    # One model is in both experiments: the tables of one of which only it was run say nothing new.
+    telling = [
         sheet
-        for sheet in beside_published(outcomes).values()
-        if names <= {record["name"] for record in sheet.records}
+        for sheet, its in zip(published, measured, strict=True)
+        if not any(its < others for others in measured)
     ]
-    sheets = [*published_ones, measures(outcomes)]
+    sheets = [*telling, measures(outcomes)]
     if all(outcome.confusion is not None for outcome in outcomes):
         sheets.append(metrics(outcomes))
     if len(outcomes) > 1:
@@ -67,6 +71,8 @@ def json_text(study: Study) -> str:
             {
                 **done.outcome.to_dict(),
                 "label": done.outcome.label,
+                "settings": asdict(done.trial.settings),
+                "images": dict(zip(("train", "validation", "test"), done.images, strict=True)),
                 "layers": [tables.layer_row(layer) for layer in done.audit.layers.values()],
                 "history": list(map(dict, done.history.rows)),
                 "stopped": done.history.stopped,
@@ -89,18 +95,18 @@ def _plots(study: Study) -> Iterator[_Plot]:
 
     comparison, done = study.comparison, {d.outcome.label: d for d in study.finished.values()}
     figures = {
-        "nnu": ("Figures 4.6 and 4.7", comparison.plot_nnu()),
-        "spectrum": ("Figures 4.8 and 4.9", comparison.plot_spectrum()),
-        "range": ("Figures 4.10 to 4.12", comparison.plot_range()),
+        "nnu": ("figures 4.6 and 4.7", comparison.plot_nnu()),
+        "spectrum": ("figures 4.8 and 4.9", comparison.plot_spectrum()),
+        "range": ("figures 4.10 to 4.12", comparison.plot_range()),
     }
     for name, (number, figure) in figures.items():
         title, reading = report.PICTURES[name]
-        yield _Plot(name, title, f"{reading} ({number} of the thesis.)", figure)
+        yield _Plot(name, title, f"{reading} (As {number} of the thesis.)", figure)
         if name == "nnu" and (rest := _without_outlier(study.outcomes)):
             yield _Plot(
                 "nnu-without-outlier",
                 "Utilization without the outlier",
-                "The same bars without the model whose NNU hides how the others differ. (Figure 4.7b.)",
+                "The same bars without the model whose NNU hides how the others differ. (As figure 4.7b.)",
                 draw_plots.plot_nnu(rest, comparison.accuracy),
             )
     curves = {name: d.history for name, d in done.items()}
@@ -129,7 +135,7 @@ def _plots(study: Study) -> Iterator[_Plot]:
             yield _Plot(
                 f"weights-{d.trial.name}",
                 f"Weight shift: {text.printable(name)}",
-                "How far each layer's weights went from where the transfer began: relative L2 and cosine.",
+                "How far each layer's weights went from where this training began: L2, over their norm there.",
                 plot_weight_shift(weight_shift_of(d)),
             )
 
@@ -143,7 +149,7 @@ def weight_shift_of(done: Finished) -> WeightShift:
 
 def _without_outlier(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """NNU of all but the highest, where that is over ten times the next; else nothing."""
-    ordered = sorted(outcomes, key=lambda outcome: outcome.nnu)
+    ordered = sorted((o for o in outcomes if not math.isnan(o.nnu)), key=lambda outcome: outcome.nnu)
     if len(ordered) < 3 or ordered[-1].nnu <= 10 * ordered[-2].nnu:
         return {}
     return {outcome.label: outcome.nnu for outcome in outcomes if outcome is not ordered[-1]}
@@ -151,8 +157,8 @@ def _without_outlier(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 def _page(study: Study, sheets: list[Sheet], pictures: list[pages.Picture]) -> pages.Page:
     outcomes = study.outcomes
-    best = max(outcomes, key=lambda outcome: outcome.accuracy)
-    lowest = min(outcomes, key=lambda outcome: outcome.nnu)
+    best = max(outcomes, key=lambda outcome: _last_if_nan(outcome.accuracy))
+    lowest = min(outcomes, key=lambda outcome: -_last_if_nan(-outcome.nnu))
     numbers = [
         pages.Number(
             "Highest accuracy",
@@ -168,12 +174,37 @@ def _page(study: Study, sheets: list[Sheet], pictures: list[pages.Picture]) -> p
         numbers=numbers,
         pictures=pictures,
         tables=[sheet.page() for sheet in sheets],
-        provenance=[
-            *((text.printable(label), text.printable(value)) for label, value in study.facts),
-            *(
-                (f"{text.printable(done.outcome.label)}: {label}", value)
-                for done in study.finished.values()
-                for label, value in report.provenance(done.audit)
-            ),
-        ],
+        provenance=list(_provenance(study)),
     )
+
+
+def _last_if_nan(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+def _provenance(study: Study) -> Iterator[tuple[str, str]]:
+    """What the user set, what all models have in common, and how each of them came about."""
+    for label, value in study.facts:
+        yield text.printable(label), text.printable(value)
+    facts = {done.outcome.label: dict(_trial_facts(done)) for done in study.finished.values()}
+    first, *rest = facts.values()
+    common = {item for item in first.items() if all(item in other.items() for other in rest)}
+    yield from (item for item in first.items() if item in common)
+    for name, values in facts.items():
+        yield from (
+            (f"{text.printable(name)}: {label}", value)
+            for label, value in values.items()
+            if (label, value) not in common
+        )
+
+
+def _trial_facts(done: Finished) -> Iterator[tuple[str, str]]:
+    settings, (train, validation, test) = done.trial.settings, done.images
+    yield "Images", f"{train:,} to train, {validation:,} to validate, {test:,} to test"
+    yield (
+        "Training",
+        f"{settings.optimizer}, learning rate {settings.learning_rate:g}, batches of {settings.batch_size}, "
+        f"{text.plural(len(done.history.rows), 'epoch')}, "
+        + ("with augmentation" if done.trial.augment is not None else "without augmentation"),
+    )
+    yield from report.provenance(done.audit)

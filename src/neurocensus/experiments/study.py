@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,10 +57,28 @@ def run(
     facts: Sequence[tuple[str, str]] = (),
     audit_every: int | None = None,
     progress: bool = True,
+    on_start: Callable[[Trial], None] | None = None,
 ) -> Study:
-    """Run the trials in their order, each in its folder; finished ones are taken as they are."""
-    finished = {
-        trial.name: run_trial(trial, folder / trial.name, audit_every=audit_every, progress=progress)
-        for trial in trials
-    }
+    """Run the trials in their order, each in its folder; finished ones are taken as they are.
+
+    Args:
+        folder: gets a folder for each trial, under its name.
+        facts, audit_every, progress: see `Study` and `run_trial`.
+        on_start: called before each trial.
+
+    Raises:
+        ValueError: no trials; two of one name; what `run_trial` raises.
+    """
+    names = [trial.name for trial in trials]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"trials: expected at least one, each under its own name, got {', '.join(names) or 'none'}"
+        )
+    finished = {}
+    for trial in trials:
+        if on_start is not None:
+            on_start(trial)
+        finished[trial.name] = run_trial(
+            trial, folder / trial.name, audit_every=audit_every, progress=progress
+        )
     return Study(title, finished, facts)

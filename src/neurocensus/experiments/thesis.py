@@ -72,12 +72,11 @@ class Setup:
     def facts(self) -> list[tuple[str, str]]:
         """Labels and values, for a report."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["weights"] = self.weights or "random"
         for name in ("data", "weights"):  # a report is shown to people who have other folders
-            if values[name] is not None:
-                values[name] = Path(values[name]).name
-        return [
-            (name.replace("_", " "), str(value)) for name, value in values.items() if value is not None
-        ]
+            values[name] = Path(values[name]).resolve().name  # of "." too
+        values["image_size"] = "{} x {} (height x width)".format(*self.image_size)
+        return [(name.replace("_", " "), str(value)) for name, value in values.items() if value is not None]
 
 
 def choose(experiment: str, only: str | None = None) -> tuple[str, ...]:
@@ -89,10 +88,13 @@ def choose(experiment: str, only: str | None = None) -> tuple[str, ...]:
     names = _NAMES[experiment]
     if only is None:
         return names
-    wanted = [part.strip() for part in only.split(",")]
-    for name in wanted:
-        if name not in names:
-            raise ValueError(f"only: {experiment} has no model {name!r}; it has {', '.join(names)}")
+    wanted = [part.strip() for part in only.split(",") if part.strip()]
+    unknown = [name for name in wanted if name not in names]
+    if unknown or not wanted:
+        raise ValueError(
+            f"only: {experiment} has no model {', '.join(map(repr, unknown or ['']))}; it has "
+            f"{', '.join(names)}"
+        )
     return tuple(name for name in names if name in wanted)
 
 
@@ -101,6 +103,7 @@ def trials(names: tuple[str, ...], setup: Setup, *, cache: Path, progress: bool 
 
     Args:
         cache: folder for resized images and bottleneck features.
+        progress: show bars while these are made, on a terminal only.
 
     Raises:
         ValueError, FileNotFoundError: what `open_images` and `split` raise, and data that does not have
@@ -109,24 +112,26 @@ def trials(names: tuple[str, ...], setup: Setup, *, cache: Path, progress: bool 
     from .. import zoo
     from ..data import augmentation
 
-    images = _images(setup, cache)
-    images()  # what is wrong with the data or the weights is better said now than after the first training
-    if any(zoo.recipe(name).backbone for name in names):
+    # What is wrong is better said now than after the first training, and before any image is decoded.
+    recipes = {name: zoo.recipe(name) for name in names}
+    settings = {name: _settings(recipe, setup) for name, recipe in recipes.items()}
+    images = _images(setup, cache, progress)
+    if any(recipe.backbone for recipe in recipes.values()):
         _backbone(setup)
+    images()
     return [
         Trial(
             name=name,
             title=recipe.title,
             build=functools.partial(_build, name, setup),
-            splits=functools.partial(_features, setup, images, cache)
+            splits=functools.partial(_features, setup, images, cache, progress)
             if recipe.backbone == "features"
             else images,
-            settings=_settings(recipe, setup),
+            settings=settings[name],
             augment=augmentation() if recipe.augment else None,
             transferred=recipe.backbone == "fine-tuned",
         )
-        for name in names
-        for recipe in [zoo.recipe(name)]
+        for name, recipe in recipes.items()
     ]
 
 
@@ -161,35 +166,38 @@ def _settings(recipe: Recipe, setup: Setup) -> Settings:
     )
 
 
-def _images(setup: Setup, cache: Path) -> Callable[[], Splits]:
+def _images(setup: Setup, cache: Path, progress: bool) -> Callable[[], Splits]:
+    """A function that decodes the images; they are found and split now."""
     from ..data import load, open_images, split
+
+    images = open_images(setup.data)
+    if len(images.classes) != 2:
+        raise ValueError(
+            f"data: expected two classes, which these models tell apart, got {len(images.classes)} in "
+            f"{setup.data}: {', '.join(images.classes)}; leave two of them there"
+        )
+    chosen = split(images, SIZES, seed=setup.seed, scale=setup.scale)
+    take = functools.partial(
+        load, images, size=setup.image_size, cache=cache, workers=setup.workers, progress=progress
+    )
 
     @functools.cache
     def splits() -> Splits:
-        images = open_images(setup.data)
-        if len(images.classes) != 2:
-            raise ValueError(
-                f"data: expected two classes, which these models tell apart, got {len(images.classes)} in "
-                f"{setup.data}: {', '.join(images.classes)}; leave two of them there"
-            )
-        chosen = split(images, SIZES, seed=setup.seed, scale=setup.scale)
-        return Splits(
-            *(
-                load(images, indices, size=setup.image_size, cache=cache, workers=setup.workers)
-                for indices in chosen
-            )
-        )
+        return Splits(*map(take, chosen))
 
     return splits
 
 
-def _features(setup: Setup, images: Callable[[], Splits], cache: Path) -> Splits:
+def _features(setup: Setup, images: Callable[[], Splits], cache: Path, progress: bool) -> Splits:
     """The images' bottleneck features: the published third model is trained on these alone."""
     from ..transfer import bottleneck
 
     backbone = _backbone(setup)
     return Splits(
-        *(bottleneck(backbone, examples, cache=cache, device=setup.device) for examples in images())
+        *(
+            bottleneck(backbone, examples, cache=cache, device=setup.device, progress=progress)
+            for examples in images()
+        )
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 BATCH = 100
 """Test images at a time."""
+OUTCOME = "outcome.json"
+"""Written last: its presence says that the audit and the scores beside it are whole and of one test set."""
+START = "start.json"
+"""What the training began from."""
 
 
 class Splits(NamedTuple):
@@ -68,6 +73,8 @@ class Finished:
     scores: npt.NDArray[np.float32]
     """Of the test set: probabilities (N,) or logits (N, k)."""
     model: nn.Module = field(repr=False)
+    images: tuple[int, int, int]
+    """How many examples trained, validated and tested it."""
 
 
 def run_trial(
@@ -75,19 +82,22 @@ def run_trial(
 ) -> Finished:
     """Train the model, or take up its training, then score and audit the test set.
 
-    `folder` gets what `neurocensus.training.fit` leaves, and ``audit.safetensors``, ``scores.npz`` and
-    ``outcome.json``. What is done is not done again.
+    `folder` gets what `neurocensus.training.fit` leaves, and ``start.json``, ``audit.safetensors``,
+    ``scores.npz`` and ``outcome.json``. What is done is not done again.
 
     Args:
-        audit_every: audit the validation set every so many epochs, into the history.
+        audit_every: audit the validation set every so many epochs, into the history. Epochs that are done
+            are not audited any more.
         progress: show bars, on a terminal only.
 
     Raises:
-        ValueError: the folder holds the training of another model, other data or other settings.
+        ValueError: the folder holds the training of another model, from other initial weights, on other data
+            or with other settings.
     """
     from ..training import AuditEvery, fit
 
     splits, model = trial.splits(), trial.build()
+    _check_start(trial, model, folder)
     callbacks = (
         [] if audit_every is None else [AuditEvery(audit_every, splits.validation, folder=folder / "audits")]
     )
@@ -111,7 +121,45 @@ def run_trial(
         _judge(trial, model, history, splits.test, folder, identity, progress)
         found = _read(folder, identity)
         assert found is not None  # it was just written
-    return Finished(trial, history, *found, model)
+    train, validation, test = map(len, splits)
+    return Finished(trial, history, *found, model, (train, validation, test))
+
+
+def _check_start(trial: Trial, model: nn.Module, folder: Path) -> None:
+    """Raise if the training in the folder began from other weights than this model's.
+
+    `fit` would not notice: it brings back what its checkpoint holds, frozen weights and buffers (the mean and
+    deviation of pixels) included, whatever the model came with.
+    """
+    from ..training.files import CHECKPOINT
+
+    start = {"seed": trial.settings.seed, "weights": _digest(model)}
+    if not (folder / CHECKPOINT).exists():  # nothing is there that could be mixed up
+        folder.mkdir(parents=True, exist_ok=True)
+        storage.write_text(folder / START, tables.json_text(start))
+        return
+    try:
+        had = json.loads((folder / START).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    # Of another seed, `fit` says that it is another.
+    if isinstance(had, dict) and had.get("seed") == start["seed"] and had != start:
+        raise ValueError(
+            f"folder: {folder} holds a training of {trial.name} that began from other weights: of another "
+            "backbone, from another file, for images of another size, or with another mean or std of pixels. "
+            "Give what it began with to go on with it, or another folder to train anew"
+        )
+
+
+def _digest(model: nn.Module) -> str:
+    """The same for the same parameters and buffers."""
+    from torch.nn.parameter import is_lazy
+
+    from ..transfer.hashing import Digest
+
+    digest = Digest("neurocensus.start 1")
+    digest.add_tensors((name, tensor) for name, tensor in model.state_dict().items() if not is_lazy(tensor))
+    return digest.hex()
 
 
 def _judge(
@@ -145,12 +193,12 @@ def _judge(
         "accuracy": outcome.accuracy,
         "epochs": len(history.rows),
     }
+    (folder / OUTCOME).unlink(missing_ok=True)  # cut short below, an older one would vouch for newer files
     census.save(folder / "audit.safetensors")
     with storage.atomic(folder / "scores.npz") as path, path.open("wb") as file:
         np.savez(file, labels=test.labels, scores=scores)
-    # The last: its presence says that the others are there.
     body = {"identity": identity, "outcome": outcome.to_dict()}
-    storage.write_text(folder / "outcome.json", tables.json_text(tables.json_ready(body)))
+    storage.write_text(folder / OUTCOME, tables.json_text(tables.json_ready(body)))
 
 
 def _read(
@@ -158,11 +206,11 @@ def _read(
 ) -> tuple[Audit, Outcome, npt.NDArray[np.int64], npt.NDArray[np.float32]] | None:
     """What `_judge` left; None where it did not, or where it was about another test set or training."""
     try:
-        body = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    if body.get("identity") != json.loads(json.dumps(identity)):
-        return None
-    with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
-        labels, scores = arrays["labels"], arrays["scores"]
-    return storage.load(folder / "audit.safetensors"), Outcome.from_dict(body["outcome"]), labels, scores
+        body = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+        if body["identity"] != json.loads(json.dumps(identity)):
+            return None
+        with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
+            labels, scores = arrays["labels"], arrays["scores"]
+        return storage.load(folder / "audit.safetensors"), Outcome.from_dict(body["outcome"]), labels, scores
+    except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None  # deleted or damaged: made again

@@ -152,6 +152,7 @@ class _Training:
             )
         self.parameters = list(trained.values())
         self.optimizer = optimizer_for(self.parameters, settings)
+        self.optimizer.zero_grad()  # what the user has left there
         same = identity(settings, device, self.train, self.validation, augment, list(trained))
         self.store = Store(folder, inner, self.optimizer, device, same)
         self.rows: list[dict[str, float]] = []
@@ -200,7 +201,7 @@ class _Training:
         """Do the rest of the current epoch."""
         from ..data import batches
 
-        if self.step == 0:
+        if self.step == 0:  # else the checkpoint has brought the random states
             seed_epoch(self.settings.seed, self.epoch)
         begun = time.monotonic() - self.seconds
         modes.training_mode(self.model)
@@ -265,7 +266,6 @@ class _Training:
 
     def finish(self) -> None:
         """Leave the last weights and the picture, unless they are there."""
-        self.optimizer.zero_grad()
         if self.store.is_last_written(self.position):
             return
         from .curves import plot_history
@@ -315,6 +315,7 @@ class _Training:
         kept = "no epoch was finished before"
         if self.rows:
             self.store.write_best(self.position)
+            self._write_history()
             best = self.position.best["epoch"]
             kept = f"the weights of epoch {best}, the best, are in {self.folder / files.BEST}"
         return FloatingPointError(
