@@ -243,6 +243,15 @@ def rich_rows(
     return table
 
 
+def with_short_names(rows: Sequence[Sequence[str]], *, columns: int, width: int = 30) -> list[list[str]]:
+    """Rows whose first `columns` are names, each cut to about `width` characters and still told apart.
+
+    A terminal would fold long dotted paths every few characters once the numbers have taken their room.
+    """
+    short = [text.shorten_all([row[column] for row in rows], width) for column in range(columns)]
+    return [[*(names[index] for names in short), *row[columns:]] for index, row in enumerate(rows)]
+
+
 def _blank_nan(column: Sequence[Any]) -> list[Any]:
     return ["" if isinstance(value, float) and math.isnan(value) else value for value in column]
 

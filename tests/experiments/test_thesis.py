@@ -139,12 +139,41 @@ def test_other_settings_do_not_mix_with_a_training_that_is_there(store: Path, ph
     assert "another" in done.output or "other" in done.output
 
 
+def test_other_weights_do_not_mix_with_a_training_that_is_there(store: Path, photographs: Path) -> None:
+    """Not even where all that differs is what the backbone does to pixels."""
+    done = experiment(
+        "macro", photographs, store / "other", *SMALL, *RANDOM, "--store", str(store), "--only", "thesis-4",
+        *("--mean", "0.5", "--std", "0.5"),
+    )  # fmt: skip
+    assert done.exit_code == 2
+    assert "thesis-4 that began from other weights" in " ".join(done.output.split())
+    assert not (store / "other").exists()
+
+
+def test_the_report_of_another_experiment_is_not_replaced(store: Path, photographs: Path) -> None:
+    before = (store / "macro" / "report.html").read_bytes()
+    done = experiment("micro", photographs, store / "macro", *SMALL, *RANDOM)
+    assert done.exit_code == 2
+    assert "has the report of another experiment (Macro-models" in " ".join(done.output.split())
+    assert (store / "macro" / "report.html").read_bytes() == before
+    assert not (store / "macro" / "models").exists()
+
+
+def test_a_report_names_no_folders(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photographs)
+    facts = dict(thesis.Setup(data=".", weights="../elsewhere/weights.npz").facts())
+    assert (facts["data"], facts["weights"]) == (photographs.name, "weights.npz")
+    assert dict(thesis.Setup(data="x", weights=None).facts())["weights"] == "random"
+    assert dict(thesis.Setup(data="x").facts())["weights"] == "DEFAULT"
+
+
 def test_some_of_the_models(photographs: Path, tmp_path: Path) -> None:
     done = experiment("macro", photographs, tmp_path, *SMALL, "--only", "thesis-1", "--json")
     assert done.exit_code == 0, done.output
     body = json.loads(done.stdout)
     assert [model["name"] for model in body["models"]] == ["thesis-1"]
     assert body["options"]["data"] == photographs.name
+    assert "note: thesis-1, basic cnn: 1 of 1" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -153,6 +182,8 @@ def test_some_of_the_models(photographs: Path, tmp_path: Path) -> None:
         (("--scale", "0"), r"scale: expected a share above 0 and at most 1, got 0"),
         (("--scale", "1.5"), r"scale: .*1\.5"),
         (("--only", "thesis-9"), r"only: macro has no model 'thesis-9'; it has thesis-1, thesis-2"),
+        (("--only", "5, 1"), r"only: macro has no model '5', '1'; it has thesis-1, thesis-2"),
+        (("--only", " , "), r"only: macro has no model ''; it has thesis-1, thesis-2"),
         (("--precision", "half", "--scale", "0.008"), r"precision: expected one of .*'half'"),
         (("--backbone", "vgg61", "--scale", "0.008", "--weights", "none"), r"backbone: .*vgg16.*got .vgg61"),
         (("--image-size", "20", "--scale", "0.008"), r"image_size: .*20"),

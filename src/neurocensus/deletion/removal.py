@@ -26,7 +26,7 @@ from .masks import Mask, unmask
 if TYPE_CHECKING:
     import rich.table
 
-HEADINGS: Final = ("layer", "dead units", "removed", "kept", "why kept")
+HEADINGS: Final = ("layer", "why some are kept", "dead units", "removed", "kept")
 TOLERANCES: Final = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Rounding allowed between the masked and the smaller model, relative to the largest output."""
 _LAST: Final = "it is the last unit of its layer, which cannot be empty"
@@ -106,14 +106,14 @@ class Removal:
         rows = [
             (
                 row["layer"],
+                row["reasons"],
                 text.count(row["dead"]),
                 text.count(row["removed"]),
                 text.count(row["kept"]),
-                row["reasons"],
             )
             for row in self.rows()
         ]
-        return tables.rich_rows(HEADINGS, rows, 1, title=str(self))
+        return tables.rich_rows(HEADINGS, tables.with_short_names(rows, columns=1), 2, title=str(self))
 
     def __str__(self) -> str:
         return (

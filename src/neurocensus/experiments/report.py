@@ -135,7 +135,7 @@ def _plots(study: Study) -> Iterator[_Plot]:
             yield _Plot(
                 f"weights-{d.trial.name}",
                 f"Weight shift: {text.printable(name)}",
-                "How far each layer's weights went from where this training began: L2, over their norm there.",
+                "How far each layer's weights went from where training began: L2, over their norm there.",
                 plot_weight_shift(weight_shift_of(d)),
             )
 

@@ -209,7 +209,7 @@ def _read(
         body = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
         if body["identity"] != json.loads(json.dumps(identity)):
             return None
-        with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
+        with (folder / "scores.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             labels, scores = arrays["labels"], arrays["scores"]
         return storage.load(folder / "audit.safetensors"), Outcome.from_dict(body["outcome"]), labels, scores
     except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):

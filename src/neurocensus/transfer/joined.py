@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import rich.table
 
 HEADINGS: Final = (
-    "layer", "audit point", "units", "relative L2", "cosine", "max before", "max after", "mean |a| before",
-    "mean |a| after", "dead before", "dead after",
+    "layer", "audit point", "units", "relative L2", "cosine", "max", "mean |a|", "dead",
 )  # fmt: skip
 
 
@@ -66,7 +65,8 @@ class JoinedShift:
 
     def table(self) -> rich.table.Table:
         """A rich table, one row per layer."""
-        return tables.rich_rows(HEADINGS, self._cells(), 2, warnings=self._warnings())
+        rows = tables.with_short_names(self._cells(), columns=2)
+        return tables.rich_rows(HEADINGS, rows, 2, warnings=self._warnings())
 
     def _layer_rows(self) -> Iterator[dict[str, Any]]:
         for name, layer in self.layers.items():
@@ -109,18 +109,18 @@ class JoinedShift:
                 text.count(row["units"]),
                 text.real(row["relative_l2"]),
                 text.NOT_AVAILABLE if np.isnan(row["cosine"]) else f"{row['cosine']:.6f}",
-                text.real(row["max_before"]),
-                text.real(row["max_after"]),
-                text.real(row["mean_abs_before"]),
-                text.real(row["mean_abs_after"]),
-                text.count(row["dead_before"]),
-                text.count(row["dead_after"]),
+                f"{text.real(row['max_before'])} -> {text.real(row['max_after'])}",
+                f"{text.real(row['mean_abs_before'])} -> {text.real(row['mean_abs_after'])}",
+                f"{text.count(row['dead_before'])} -> {text.count(row['dead_after'])}",
             )
             for row in self._layer_rows()
         ]
 
     def _warnings(self) -> list[str]:
-        return [f"not joined: {name}: {reason}" for name, reason in self.unmatched.items()]
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.unmatched.items():
+            reasons.setdefault(reason, []).append(name)
+        return [f"not joined: {text.enumerate_names(names)}: {reason}" for reason, names in reasons.items()]
 
     def __repr__(self) -> str:
         return f"<JoinedShift of {text.plural(len(self.layers), 'layer')}, {len(self.unmatched)} unmatched>"
@@ -153,7 +153,7 @@ def join(shift: WeightShift, before: Audit, after: Audit, points: Mapping[str, s
         point = points.get(name, name)
         old_layer, new_layer = before.layers.get(point), after.layers.get(point)
         if old_layer is None or new_layer is None:
-            unmatched[name] = f"no audit point {point!r}"
+            unmatched[name] = "no audit point of its name" if point == name else f"no audit point {point!r}"
         elif old_layer.units != tensor.units or new_layer.units != tensor.units:
             unmatched[name] = (
                 f"{text.plural(tensor.units, 'unit')}, but point {point!r} has {old_layer.units} before "

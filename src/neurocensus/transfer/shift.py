@@ -110,7 +110,8 @@ class WeightShift:
 
     def table(self) -> rich.table.Table:
         """A rich table, one row per tensor."""
-        return tables.rich_rows(HEADINGS, self._cells(), 2, warnings=self._warnings())
+        rows = tables.with_short_names(self._cells(), columns=1)
+        return tables.rich_rows(HEADINGS, rows, 2, warnings=self._warnings())
 
     def to_dict(self) -> dict[str, Any]:
         """The rows per tensor ready for JSON, and what was left out: what is NaN is None."""
