@@ -9,13 +9,13 @@ Importing this imports neither torch nor matplotlib: names load what they need w
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._version import __version__
 
 # A function and a module share the name: importing the module later would hide the function.
 from .compare import Comparison, compare
+from .lazy import attach
 
 if TYPE_CHECKING:
     from . import zoo
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .state import UnitState
     from .storage import load
 
-_PACKAGES = ("zoo",)
 _HOME = {
     "Audit": "result",
     "Auditor": "auditor",
@@ -55,15 +54,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return import_module(f".{name}", __name__)
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = attach(__name__, _HOME, packages=("zoo",))

@@ -117,7 +117,7 @@ def experiment(
     neurocensus experiment micro --data images.tar --backbone mobilenet_v2 --weights weights.npz --out micro
     """
     check_folder(out)
-    check_folder(store)
+    check_folder(store, "--store")
     size, means, deviations = parse_size(image_size), parse_numbers("mean", mean), parse_numbers("std", std)
     assert size is not None  # only None gives None
     check_device(device)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..result import Audit
 
 
-def check_folder(out: Path | None) -> None:
+def check_folder(out: Path | None, option: str = "--out") -> None:
     """Raise before the work rather than after it, if a folder cannot be written to.
 
     Raises:
@@ -28,9 +28,9 @@ def check_folder(out: Path | None) -> None:
         return
     nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not nearest.is_dir():
-        raise ValueError(f"--out: expected a folder, or a path for a new one; {nearest} is a file")
+        raise ValueError(f"{option}: expected a folder, or a path for a new one; {nearest} is a file")
     if not os.access(nearest, os.W_OK):
-        raise ValueError(f"--out: no permission to write to {nearest}")
+        raise ValueError(f"{option}: no permission to write to {nearest}")
 
 
 def print_table(subject: Audit | Comparison, *, as_json: bool) -> None:

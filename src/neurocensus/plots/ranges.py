@@ -12,6 +12,7 @@ from ..metrics import Range
 from . import bars, style
 
 COLUMNS = 5
+COLUMNS_WITH_NAMES = 3
 
 
 def plot_range(ranges: Mapping[str, Range]) -> Figure:
@@ -30,7 +31,7 @@ def plot_range(ranges: Mapping[str, Range]) -> Figure:
         raise ValueError("ranges: expected at least one model, got none")
     names = {model: [*found.maxima, *found.left_out] for model, found in ranges.items()}
     shared = len({tuple(rows) for rows in names.values()}) == 1
-    rows, columns = style.grid_shape(len(ranges), COLUMNS)
+    rows, columns = style.grid_shape(len(ranges), COLUMNS if shared else COLUMNS_WITH_NAMES)
     most = max(len(layers) for layers in names.values())
     name_room = max(style.name_room(layers) for layers in names.values()) * (1 if shared else columns)
     figure = style.new_figure(name_room + max(2.7 * columns, 5.0), bars.height(most) * rows)

@@ -10,9 +10,9 @@ Importing this imports neither torch nor matplotlib.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..lazy import attach
 from .history import History
 from .settings import Settings
 
@@ -33,14 +33,4 @@ _HOME = {
 __all__ = ["AuditEvery", "Callback", "History", "Settings", "fit", "plot_history", "predict"]
 
 
-def __getattr__(name: str) -> Any:
-    """The names that need torch or matplotlib, imported when first used."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = attach(__name__, _HOME)
