@@ -82,3 +82,11 @@ def test_max_examples_takes_no_batch_too_many() -> None:
 def test_loaders_that_cannot_be(loader: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=f"loader: .*{words}"):
         audit(mlp(), loader, progress=False)
+
+
+def test_examples_are_not_batches_yet() -> None:
+    from neurocensus.data import Examples
+
+    examples = Examples(np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1]), ("a", "b"))
+    with pytest.raises(TypeError, match=r"got Examples; give neurocensus\.data\.batches\(examples, 64\)"):
+        audit(torch.nn.ReLU(), examples)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .capture.points import batch_size
+from .data.examples import Examples
 
 
 def check_loader(loader: Any) -> None:
@@ -17,6 +18,10 @@ def check_loader(loader: Any) -> None:
         raise TypeError(
             "loader: expected an iterable of batches, got a single array; "
             "give batches: x.split(64) of a tensor, or [x] for one batch"
+        )
+    if isinstance(loader, Examples):
+        raise TypeError(
+            "loader: expected an iterable of batches, got Examples; give neurocensus.data.batches(examples, 64)"
         )
     if isinstance(loader, (str, bytes, Mapping, nn.Module)) or not isinstance(loader, Iterable):
         raise TypeError(

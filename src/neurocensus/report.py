@@ -63,11 +63,13 @@ PICTURES = {
     "spectrum": (
         "Activation spectrum",
         "How many units reach which maximum, coloured from first layer to last. The hatched bar counts dead "
-        "units, which are in no other bar. A small spike and a long tail to the right are better.",
+        "units, which are in no other bar. In the thesis better models had a small one, and a long tail to "
+        "the right.",
     ),
     "range": (
         "Activation range",
-        "The largest activation of each layer; the dashed line is their mean. Even bars are better.",
+        "The largest activation of each layer; the dashed line is their mean. In the thesis better models "
+        "had more even bars.",
     ),
     "dead": ("Dead units", "The share of each layer's units that gave 0 for every example."),
 }
@@ -103,13 +105,13 @@ def _audit_page(audit: Audit, plots: Mapping[str, Drawing]) -> Page:
         Number(
             "Skewness of the spectrum",
             text.real(spectrum.skewness),
-            "Positive: a long tail to the right, which is better. "
+            "Positive: a long tail to the right, which better models had in the thesis. "
             f"Without the dead units {text.real(spectrum.skewness_living)}.",
         ),
         Number(
             "Consistency of the range",
             text.real(reach.consistency),
-            "Standard deviation of the layers' maxima over their mean. 0 is perfectly even; lower is better.",
+            "Standard deviation of the layers' maxima over their mean. 0 is perfectly even.",
         ),
         Number(
             "Examples",
@@ -192,8 +194,8 @@ def _comparison_page(comparison: Comparison, plots: Mapping[str, Drawing]) -> Pa
             Table(
                 title="Models",
                 reading="NNU: dead units / units, lower is better. Published NNU: dead / (units x examples). "
-                "Skewness of the units' maxima: positive is better. Consistency of the layers' maxima: 0 is "
-                "perfectly even.",
+                "Skewness of the units' maxima: positive for a tail to the right. Consistency of the layers' "
+                "maxima: 0 is perfectly even.",
                 headings=HEADINGS,
                 rows=[tuple(map(text.printable, comparison.cells(row))) for row in rows],
                 left=1,
