@@ -21,7 +21,8 @@ def check_loader(loader: Any) -> None:
         )
     if isinstance(loader, Examples):
         raise TypeError(
-            "loader: expected an iterable of batches, got Examples; give neurocensus.data.batches(examples, 64)"
+            "loader: expected an iterable of batches, got Examples; "
+            "give neurocensus.data.batches(examples, 64)"
         )
     if isinstance(loader, (str, bytes, Mapping, nn.Module)) or not isinstance(loader, Iterable):
         raise TypeError(

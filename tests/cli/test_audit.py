@@ -212,12 +212,21 @@ def test_ctrl_c_ends_quietly_and_leaves_nothing(here: Path) -> None:
     words = [sys.executable, "-m", "neurocensus", "audit", NET, "--data", "slow.py:batches", "--out", "out"]
     environment = {**os.environ, "PYTHONPATH": str(Path(neurocensus.__file__).parents[1])}
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        # A shell's background job ignores it, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as job:
         assert job.stderr is not None
         assert job.stderr.readline() == "started\n"
         job.send_signal(signal.SIGINT)
-        stdout, stderr = job.communicate(timeout=60)
+        try:
+            stdout, stderr = job.communicate(timeout=60)
+        finally:
+            job.kill()
     assert (job.returncode, stdout, stderr) == (130, "", "")
     assert not (here / "out").exists()
 
