@@ -24,7 +24,7 @@ def demo(
     """Train five small networks on scanned digits, from a plain CNN to a fine-tuned one, and audit them.
 
     The last three start from a network that knows the digits 0 to 4; all learn 5 to 9 from 20 scans each.
-    Takes about half a minute. Needs scikit-learn: pip install 'neurocensus\\[demo]'
+    Takes about fifteen seconds. Needs scikit-learn: pip install 'neurocensus\\[demo]'
     """
     check_folder(out)
     from ..experiments import digits, study

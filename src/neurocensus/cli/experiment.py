@@ -107,8 +107,8 @@ def experiment(
 ) -> None:
     """Train, audit and compare the published models on your own images, beside the published numbers.
 
-    Interrupted and started again with the same options, it goes on where it was. Needs torchvision
-    and scikit-learn: pip install 'neurocensus\\[experiments]'
+    Interrupted and started again with the same options, it goes on where it was.
+    Needs torchvision and scikit-learn: pip install 'neurocensus\\[experiments]'
 
     Examples:
 
