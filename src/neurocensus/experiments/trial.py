@@ -155,7 +155,7 @@ def _digest(model: nn.Module) -> str:
     """The same for the same parameters and buffers."""
     from torch.nn.parameter import is_lazy
 
-    from ..transfer.hashing import Digest
+    from ..hashing import Digest
 
     digest = Digest("neurocensus.start 1")
     digest.add_tensors((name, tensor) for name, tensor in model.state_dict().items() if not is_lazy(tensor))

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ..hashing import Digest
 from ..preserve import evaluating, random_states
 from ..storage import atomic
-from .hashing import Digest
 
 if TYPE_CHECKING:
     from os import PathLike

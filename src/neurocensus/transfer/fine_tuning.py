@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from torch import nn
 
 from ..capture.names import unwrapped
+from ..hashing import Digest
 from ..storage import write_text
 from .freezing import check_block, freeze, unfreeze_from
-from .hashing import Digest
 
 if TYPE_CHECKING:
     from ..data import Examples
