@@ -127,8 +127,8 @@ def experiment(
         data=data,
         backbone=backbone,
         weights=None if weights.lower() == "none" else weights,
-        mean=_per_channel(means),
-        std=_per_channel(deviations),
+        mean=None if means is None else tuple(means),
+        std=None if deviations is None else tuple(deviations),
         image_size=size,
         scale=scale,
         epochs=epochs,
@@ -183,8 +183,3 @@ def _short(sheets: Iterable[Sheet]) -> Iterator[Sheet]:
             yield dataclasses.replace(sheet, records=records)
         elif sheet.name != "metrics":
             yield sheet
-
-
-def _per_channel(numbers: list[float] | None) -> tuple[float, ...] | None:
-    """One number stands for red, green and blue."""
-    return None if numbers is None else tuple(numbers * 3 if len(numbers) == 1 else numbers)

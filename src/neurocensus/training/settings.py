@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from ..arguments import integer
 
 OPTIMIZERS: Final = ("rmsprop", "sgd", "adam")
 PRECISIONS: Final = ("float32", "bfloat16", "auto")
@@ -44,27 +45,15 @@ class Settings:
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("precision", self.precision, PRECISIONS)
         plain = {  # NumPy's numbers and torch.device too become what JSON can hold
-            "epochs": _integer("epochs", self.epochs, 1),
+            "epochs": integer("epochs", self.epochs, 1),
             "learning_rate": _rate(self.learning_rate),
-            "batch_size": _integer("batch_size", self.batch_size, 1),
-            "seed": _integer("seed", self.seed, 0),
-            "patience": None if self.patience is None else _integer("patience", self.patience, 1),
+            "batch_size": integer("batch_size", self.batch_size, 1),
+            "seed": integer("seed", self.seed, 0),
+            "patience": None if self.patience is None else integer("patience", self.patience, 1),
             "device": str(self.device),
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)  # the class is frozen
-
-
-def _integer(name: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
-    if isinstance(value, bool):
-        raise TypeError(f"{name}: expected an integer, got bool")
-    if number < least:
-        raise ValueError(f"{name}: expected at least {least}, got {number}")
-    return number
 
 
 def _rate(value: Any) -> float:
