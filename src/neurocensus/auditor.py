@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import chain
-from operator import length_hint
-from types import TracebackType
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from ._version import __version__
-from .batches import check_loader, cut, examples_in, feed, moved
-from .capture.capture import Capture
 from .capture.names import unwrapped
-from .preserve import evaluating, is_sharded, random_states
+from .native import cuda_counts
+from .observer import Observer
 from .result import Audit, LayerAudit
+from .running import run
 from .selection import Layers
 from .state import UnitState
-from .threads import thread_count
 
 
-class Auditor:
+class Auditor(Observer):
     """Counts the activations of a model while it runs in your own loop.
 
     ::
@@ -85,82 +77,25 @@ class Auditor:
         histogram: bool = False,
         threads: int | None = None,
     ) -> None:
-        _check_model(model)
         UnitState(1, threshold=threshold, histogram=histogram)  # raise now, not at the first forward
-        thread_count(threads)
-        self._model = model
         self._threshold = threshold
-        self._options: dict[str, Any] = {
-            "layers": layers,
-            "unit_axis": unit_axis,
-            "example_axis": example_axis,
-            "threshold": threshold,
-            "histogram": histogram,
-            "threads": threads,
-        }
-        self._trace = True  # inside compiled code, where possible
-        self._capture = Capture(model, **self._options)
 
-    def attach(self) -> Auditor:
-        """Start to look: put the hooks on the model. Raises RuntimeError if they are on it."""
-        if self._capture.hooks.attached:
-            raise RuntimeError("this Auditor is attached already; detach it first, or make a second Auditor")
-        self._capture.attach(self._trace)
-        return self
-
-    def detach(self) -> None:
-        """Stop looking: take the hooks off. What was counted is kept. Does nothing if they are off."""
-        if self._capture.hooks.attached:
-            self._capture.detach()
-
-    def __enter__(self) -> Auditor:
-        return self.attach()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.detach()
-
-    @property
-    def mask(self) -> Tensor | None:
-        """The mask for the forwards to come."""
-        return self._capture.counter.mask
-
-    @mask.setter
-    def mask(self, mask: Tensor | None) -> None:
-        if mask is not None and not (isinstance(mask, Tensor) and mask.dim() >= 1):
-            raise TypeError(f"mask: expected a bool tensor (examples, *positions), got {_describe(mask)}")
-        if mask is not None and (mask.is_floating_point() or mask.is_complex()):
-            raise TypeError(
-                f"mask: expected a bool tensor or one of 0 and 1, got {mask.dtype}; "
-                "of one that is added to attention scores use mask == 0"
+        def make_state(units: int, device: torch.device) -> UnitState:
+            """An empty state where outputs on `device` are counted: there, or on the host."""
+            counted_there = device.type == "cuda" and torch.version.hip is None and cuda_counts()
+            return UnitState(
+                units, threshold=threshold, histogram=histogram, device=device if counted_there else None
             )
-        self._capture.counter.mask = None if mask is None else mask.detach() != 0
 
-    @property
-    def skipped(self) -> dict[str, str]:
-        """Points left out because their output cannot be counted, and why (integer output, no examples)."""
-        return self._capture.left_out()
-
-    @property
-    def uncompiled(self) -> str | None:
-        """Why compiled models run uncompiled in every forward, not just the first; None if they do not."""
-        return self._capture.uncompiled
-
-    def reset(self) -> None:
-        """Forget everything counted; the next forward is the first again."""
-        if self._capture.hooks.running:
-            raise RuntimeError("reset inside a forward of the model; call it between forwards")
-        if self._capture.traced.kinds:  # compiled code counts into these states
-            self._capture.reset()
-            return
-        attached = self._capture.hooks.attached
-        mask = self._capture.counter.mask
-        self.detach()
-        self._capture = Capture(self._model, **self._options)
-        self._capture.counter.mask = mask
-        if attached:
-            self.attach()
+        super().__init__(
+            model,
+            make_state=make_state,
+            layers=layers,
+            unit_axis=unit_axis,
+            example_axis=example_axis,
+            threads=threads,
+            trace=True,  # inside compiled code, where possible
+        )
 
     def compute(self) -> Audit:
         """What was counted so far, as a copy: go on, and compute again.
@@ -200,22 +135,6 @@ class Auditor:
             versions={"neurocensus": __version__, "torch": torch.__version__, "numpy": np.__version__},
         )
 
-    def _warn(self) -> None:
-        capture = self._capture
-        left_out = capture.left_out()
-        if left_out:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-            warnings.warn(f"not counted: {listed}", UserWarning, stacklevel=4)
-        counted = {point.name for point in capture.counted()}
-        unmasked = {name: shape for name, shape in capture.counter.unmasked.items() if name in counted}
-        if unmasked:
-            listed = ", ".join(f"{name} {shape}" for name, shape in unmasked.items())
-            warnings.warn(
-                f"the mask does not fit the outputs of these layers, which were counted whole: {listed}",
-                UserWarning,
-                stacklevel=4,
-            )
-
 
 def audit(
     model: nn.Module,
@@ -254,132 +173,15 @@ def audit(
         TypeError: a loader that is a single array, a batch that needs `forward`.
         ValueError: no examples, a layer name that does not exist, nothing to count.
     """
-    check_loader(loader)
-    if max_examples is not None and not isinstance(max_examples, int):
-        raise TypeError(f"max_examples: expected an integer, got {type(max_examples).__name__}")
-    if max_examples is not None and max_examples < 1:
-        raise ValueError(f"max_examples: expected at least 1, got {max_examples}")
-    if not (mask is None or isinstance(mask, str) or callable(mask)):
-        raise TypeError(f"mask: expected a key of the batches or a function of one, got {_describe(mask)}")
-    if not (forward is None or callable(forward)):
-        raise TypeError(f"forward: expected a function (model, batch), got {_describe(forward)}")
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
-    model = unwrapped(model)
-    place = None if device is None else _device(device)
     auditor = Auditor(
-        model, layers=layers, unit_axis=unit_axis, example_axis=example_axis, threshold=threshold,
+        unwrapped(model), layers=layers, unit_axis=unit_axis, example_axis=example_axis, threshold=threshold,
         histogram=histogram, threads=threads,
     )  # fmt: skip
-    auditor._trace = False
-    capture = auditor._capture
-    examples = batches = 0
-    # FSDP's all-gather does not work on tensors of inference mode.
-    quiet = torch.no_grad() if any(map(is_sharded, model.modules())) else torch.inference_mode()
-    with random_states(), evaluating(model, place), auditor, quiet, _bar(progress) as bar:
-        target = place if place is not None else _device_of(model)
-        for batch in bar(loader):
-            size = examples_in(batch, example_axis)
-            if max_examples is not None and (size is None or size > max_examples - examples):
-                axis = example_axis if isinstance(example_axis, int) else 0
-                batch, size = cut(batch, max_examples - examples, size, axis), max_examples - examples
-            batch = moved(batch, target)
-            if mask is not None:
-                auditor.mask = found = _mask_of(mask, batch)
-                if found is not None and size is not None and len(found) != size:
-                    raise ValueError(
-                        f"mask: expected one row for each of the {size} examples of the batch, "
-                        f"got a mask of shape {tuple(found.shape)}"
-                    )
-            capture.first_example, before = examples, capture.examples
-            if forward is None:
-                feed(model, batch)
-            else:
-                forward(model, batch)
-            examples += capture.examples - before if size is None else size
-            batches += 1
-            if batches == 1:
-                capture.check_names()
-            if examples == max_examples:
-                break
-    if not examples:
-        raise ValueError(f"loader: expected at least one example, got {batches} batches without any")
-    if not capture.batches:
-        raise ValueError("forward: expected it to call the model that it is given, or a part of it")
-    if not capture.counted():
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in capture.skipped.items())
-        raise ValueError(
-            f"layers: {layers!r} chose nothing that could be counted in {type(model).__name__}; "
-            f'layers="modules" counts the outputs of all modules{reasons}'
-        )
+    auditor.trace = False
+    examples, batches = run(
+        auditor, loader, device=device, max_examples=max_examples, mask=mask, forward=forward,
+        progress="audit" if progress else None,
+    )  # fmt: skip
     return auditor._compute(examples, batches)
-
-
-def _check_model(model: Any) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
-    for name, module in model.named_modules():
-        where = f" (its module {name!r})" if name else ""
-        if isinstance(module, torch.jit.ScriptModule):
-            raise TypeError(
-                f"model: expected an eager model, got a TorchScript one{where}, which runs "
-                "without hooks; audit the nn.Module it was made from"
-            )
-        if any(map(is_lazy, module.parameters(recurse=False))):
-            raise ValueError(
-                f"model: {name or type(module).__name__!r} is a lazy module without parameters yet; "
-                "run the model on one batch, then audit"
-            )
-        if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
-            raise TypeError(
-                "model: nn.DataParallel runs copies of the model in threads, which cannot be "
-                "counted together; audit its .module"
-            )
-
-
-def _device(device: str | torch.device) -> torch.device:
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:  # as torch says it
-        raise ValueError(f"device: expected one that is available here, got {device}: {error}") from error
-    return place
-
-
-def _device_of(model: nn.Module) -> torch.device | None:
-    first = next(chain(model.parameters(), model.buffers()), None)
-    return None if first is None else first.device
-
-
-def _mask_of(mask: str | Callable[[Any], Tensor | None], batch: Any) -> Tensor | None:
-    if callable(mask):
-        return mask(batch)
-    if not isinstance(batch, Mapping) or mask not in batch:
-        got = f"keys {list(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
-        raise ValueError(f"mask: expected batches that are dicts with the key {mask!r}, got {got}")
-    found: Tensor = batch[mask]
-    return found
-
-
-@contextmanager
-def _bar(progress: bool) -> Iterator[Callable[[Iterable[Any]], Iterable[Any]]]:
-    """A function that passes a loader through, with a progress bar on a terminal."""
-    if not (progress and sys.stderr.isatty()):
-        yield lambda loader: loader
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-
-        def track(loader: Iterable[Any]) -> Iterable[Any]:
-            total = length_hint(loader) or None  # a DataLoader may have a length that raises
-            yield from bar.track(loader, total=total, description="audit")
-
-        yield track
-
-
-def _describe(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
-    return type(value).__name__

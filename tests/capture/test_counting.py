@@ -106,7 +106,9 @@ def test_transforms_of_torch_func_are_skipped() -> None:
 
 def test_a_state_for_each_device_joined_at_the_end() -> None:
     """Devices by name only: what they hold is on the host here, as it is where there is no CUDA module."""
-    counter = Counter(unit_axis=None, example_axis=0, threshold=0.0, histogram=False, threads=1)
+    counter = Counter(
+        unit_axis=None, example_axis=0, make_state=lambda units, device: UnitState(units), threads=1
+    )
     point = Point("relu", "ReLU", Role.ACTIVATION)
     first, second = torch.randn(4, 3), torch.randn(5, 3)
     counter.place(point, first, None, False)

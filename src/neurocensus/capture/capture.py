@@ -25,7 +25,7 @@ from .flow import Flow, parameters_in
 from .functions import Function, Role
 from .hooks import Frame, Hooks
 from .names import named_modules, unwrapped
-from .points import Calls, Point, Site, activation_of, batch_size, sequence_first, tensors_in
+from .points import Calls, Point, Site, State, activation_of, batch_size, sequence_first, tensors_in
 from .traced import Traced
 
 _ASKING = (Role.WEIGHT, Role.NORM)
@@ -62,7 +62,7 @@ class _Output(NamedTuple):
 
 
 class Capture:
-    """The audit points of one model, attached and counted; see `Auditor` for the arguments."""
+    """The audit points of one model, attached and counted; see `Observer` for the arguments."""
 
     def __init__(
         self,
@@ -71,8 +71,7 @@ class Capture:
         layers: Layers,
         unit_axis: int | Mapping[str, int] | None,
         example_axis: int | Mapping[str, int],
-        threshold: float,
-        histogram: bool,
+        make_state: Callable[[int, torch.device], State],
         threads: int | None,
     ) -> None:
         self._model = ref(unwrapped(model))
@@ -80,8 +79,7 @@ class Capture:
         self.counter = Counter(
             unit_axis=unit_axis,
             example_axis=example_axis,
-            threshold=threshold,
-            histogram=histogram,
+            make_state=make_state,
             threads=threads,
         )
         self._sites: dict[nn.Module, Site] = {}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from .. import units
-from ..native import cuda_counts
-from ..state import UnitState
-from .points import Point
+from .points import Point, State
 
 COUNTABLE = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
 
@@ -31,12 +29,11 @@ class Counter:
         *,
         unit_axis: int | Mapping[str, int] | None,
         example_axis: int | Mapping[str, int],
-        threshold: float,
-        histogram: bool,
+        make_state: Callable[[int, torch.device], State],
         threads: int | None,
     ) -> None:
         self._unit_axis, self._example_axis = unit_axis, example_axis
-        self._threshold, self._histogram, self._threads = threshold, histogram, threads
+        self._make_state, self._threads = make_state, threads
         self.base: int | None = 0  # index of the forward's first example; None: that of each state
         self.batch: int | None = None  # examples in the forward, if known
         self.mask: Tensor | None = None
@@ -72,7 +69,7 @@ class Counter:
         point.dtype = str(tensor.dtype).removeprefix("torch.")
         units_in = _two_axes(tensor).shape[axis]
         point.device = tensor.device
-        point.state = self._state(units_in, tensor.device)
+        point.state = self._make_state(units_in, tensor.device)
 
     def count(self, point: Point, tensor: Tensor | None, training: bool) -> None:
         """Update the state of `point`, which is placed, by an output.
@@ -92,7 +89,7 @@ class Counter:
         state = point.state
         if tensor.device != point.device:  # the model has been moved, or runs in several places
             if tensor.device not in point.elsewhere:
-                point.elsewhere[tensor.device] = self._state(state.units, tensor.device)
+                point.elsewhere[tensor.device] = self._make_state(state.units, tensor.device)
             state = point.elsewhere[tensor.device]
         state.update(
             tensor.detach() if tensor.requires_grad else tensor,
@@ -105,16 +102,6 @@ class Counter:
         point.calls += 1
         point.masked |= mask is not None
         point.training |= training
-
-    def _state(self, units_in: int, device: torch.device) -> UnitState:
-        """An empty state where outputs on `device` are counted: there, or on the host."""
-        counted_there = device.type == "cuda" and torch.version.hip is None and cuda_counts()
-        return UnitState(
-            units_in,
-            threshold=self._threshold,
-            histogram=self._histogram,
-            device=device if counted_there else None,
-        )
 
     def _example_axis_of(self, name: str, rank: int, sequence_first: bool) -> int:
         choice = self._example_axis

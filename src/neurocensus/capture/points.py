@@ -5,16 +5,49 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ..state import UnitState
 from .functions import Role
 
 if TYPE_CHECKING:
     from .traced import Plan
+
+
+class State(Protocol):
+    """What is kept of a point: a `UnitState`, or another thing that takes the same outputs."""
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        ...
+
+    def update(
+        self,
+        array: Any,
+        unit_axis: int = 1,
+        *,
+        example_axis: int = 0,
+        mask: Any = None,
+        first_example: int | None = None,
+        threads: int | None = None,
+    ) -> Any:
+        """Take in an output; the arguments are those of `UnitState.update`."""
+        ...
+
+    def merge(self, other: Any) -> Any:
+        """Fold in another one, of the same kind, of outputs on another device."""
+        ...
+
+    def copy(self, device: str | None = None) -> Any:
+        """A state of its own with the same content."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything seen."""
+        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -26,9 +59,9 @@ class Point:
     role: Role
     wanted: bool | None = None
     activated: bool = False  # an activation function was reached from this output
-    state: UnitState | None = None
+    state: State | None = None
     device: torch.device | None = None  # of the outputs that `state` counts
-    elsewhere: dict[torch.device, UnitState] = field(default_factory=dict)  # of outputs on other devices
+    elsewhere: dict[torch.device, State] = field(default_factory=dict)  # of outputs on other devices
     rank: int = 0
     unit_axis: int = 0
     unit_rule: str = ""
@@ -43,8 +76,8 @@ class Point:
         self.wanted, self.state = False, None
         self.elsewhere.clear()
 
-    def total(self) -> UnitState:
-        """What was counted on all devices, on the host. Waits for them."""
+    def total(self) -> Any:
+        """What was counted on all devices, as one state on the host. Waits for them."""
         assert self.state is not None
         out = self.state.copy("cpu")
         for state in self.elsewhere.values():

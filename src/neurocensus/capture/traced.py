@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import ops
+from ..state import UnitState
 from . import compiler
 from .counting import COUNTABLE, Counter, fitting
 from .points import Calls, Point, Site, activation_of, batch_size
@@ -35,7 +36,7 @@ class Emit:
 
     def __init__(self, point: Point, words: Tensor, enabled: Tensor) -> None:
         state = point.state
-        assert state is not None
+        assert isinstance(state, UnitState)
         self.point, self.name = point, point.name
         self.words, self.enabled, self.device = words, enabled, point.device
         self.units, self.histogram, self.threshold = state.units, state.has_histogram, state.threshold
@@ -116,7 +117,7 @@ class Traced:
         return Plan(calls.name, tuple(None if p is None else had.get(p) or self._emit(p) for p in points))
 
     def _emit(self, point: Point) -> Emit:
-        assert point.state is not None
+        assert isinstance(point.state, UnitState)
         words = ops.static(point.state.words)
         if self._tally is None:
             self._tally = self._make(2 * ops.SLOTS, words.device)

@@ -17,6 +17,7 @@ from ..capture.hooks import Frame
 from ..capture.names import unwrapped
 from ..capture.points import Point, Site, tensors_in
 from ..preserve import evaluating, random_states
+from ..state import UnitState
 
 # After these, as after norms and pooling, each unit is where it was. Of other functions nothing is known.
 _KEEPING: Final = frozenset(
@@ -72,8 +73,8 @@ class _Tracing(Capture):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(
-            model, layers="activations", unit_axis=None, example_axis=0, threshold=0.0, histogram=False,
-            threads=None,
+            model, layers="activations", unit_axis=None, example_axis=0, threads=None,
+            make_state=lambda units, _: UnitState(units),
         )  # fmt: skip
         self.layers: dict[str, None] = {}
         self.reached: dict[str, str] = {}
