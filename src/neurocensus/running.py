@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .batches import check_loader, cut, examples_in, feed, moved
+from .devices import available
 from .observer import Observer, describe
 from .preserve import evaluating, is_sharded, random_states
 
@@ -50,7 +51,7 @@ def run(
         raise TypeError(f"mask: expected a key of the batches or a function of one, got {describe(mask)}")
     if not (forward is None or callable(forward)):
         raise TypeError(f"forward: expected a function (model, batch), got {describe(forward)}")
-    place = None if device is None else _device(device)
+    place = None if device is None else available(device)
     model, capture, example_axis = observer.model, observer._capture, observer.example_axis
     examples = batches = 0
     # FSDP's all-gather does not work on tensors of inference mode.
@@ -92,15 +93,6 @@ def run(
             f'layers="modules" counts the outputs of all modules{reasons}'
         )
     return examples, batches
-
-
-def _device(device: str | torch.device) -> torch.device:
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:  # as torch says it
-        raise ValueError(f"device: expected one that is available here, got {device}: {error}") from error
-    return place
 
 
 def _device_of(model: nn.Module) -> torch.device | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +19,21 @@ def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     one = png()
     as_tar(tmp_path / "dogs_vs_cats.tar", {f"{c}.{n}.png": one for c in ("cat", "dog") for n in range(250)})
-    (code,) = re.findall(r"^```python\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
-    names: dict[str, object] = {}
-    exec(code, names)
-    assert names["train"].inputs.shape == (300, 150, 150, 3)  # type: ignore[attr-defined]
-    assert isinstance(names["train"].inputs, np.memmap)  # type: ignore[attr-defined]
-    assert [len(part) for part in names["parts"]] == [300, 100, 100]  # type: ignore[attr-defined]
-    assert names["x"].shape == (30, 3, 150, 150)  # type: ignore[attr-defined]
+    flowers = ("daisy", "dandelion", "rose", "sunflower", "tulip")
+    as_tar(tmp_path / "flowers5.tar", {f"{c}/{n}.png": one for c in flowers for n in range(20)})
+    x, y = np.zeros((4, 64, 64, 3), np.uint8), np.arange(4) % 2
+    cats = {"x_train": x, "y_train": y, "x_test": x, "y_test": y, "classes": ["non-cat", "cat"]}
+    np.savez(tmp_path / "catvnoncat.npz", **cats)  # type: ignore[arg-type]
+    names: dict[str, Any] = {}
+    for code in re.findall(r"^```python\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL):
+        exec(code, names)
+    assert names["train"].inputs.shape == (300, 150, 150, 3)
+    assert isinstance(names["train"].inputs, np.memmap)
+    assert [len(part) for part in names["parts"]] == [300, 100, 100]
+    assert names["x"].shape == (30, 3, 150, 150)
+    assert (names["cats"].train.classes, names["dogs"].train.classes) == (
+        ("non-cat", "cat"),
+        ("non-dog", "dog"),
+    )
+    shapes = [part.inputs.shape for part in (names["dogs"].train, names["dogs"].test)]
+    assert shapes == [(62, 64, 64, 3), (30, 64, 64, 3)]

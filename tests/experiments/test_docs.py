@@ -27,7 +27,8 @@ def test_the_python_runs(photographs: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_options_exist() -> None:
-    shown = CliRunner().invoke(app, ["experiment", "--help"], env={"COLUMNS": "200"}).output
+    helps = (["experiment", name, "--help"] for name in ("macro", "investigate"))
+    shown = "".join(CliRunner().invoke(app, words, env={"COLUMNS": "200"}).output for words in helps)
     options = set(re.findall(r"(--[a-z][a-z-]+)", GUIDE)) - {"--only", "--out"}
     assert len(options) > 10
     assert all(option in shown for option in options), options

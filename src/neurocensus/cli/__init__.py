@@ -50,7 +50,7 @@ def _main(
 
 app.command()(errors.reported(demo.demo))
 app.command(no_args_is_help=True)(errors.reported(audit.audit))
-app.command(no_args_is_help=True)(errors.reported(experiment.experiment))
+app.add_typer(experiment.app, name="experiment")
 app.command(no_args_is_help=True)(errors.reported(compare.compare))
 app.command(no_args_is_help=True)(errors.reported(merge.merge))
 app.command(no_args_is_help=True)(errors.reported(report.report))

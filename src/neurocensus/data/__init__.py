@@ -2,6 +2,7 @@
 
 `open_data` turns a folder of images, arrays in a file or a factory into batches for an audit.
 `open_images`, `split`, `load`, `batches` and `augmentation` are the steps from image files to training.
+`open_pair` and `one_against_rest` give a training and a test set of two classes in one step.
 Importing this package needs no torch.
 """
 
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 from .cache import load
 from .examples import Batches, Examples, batches
 from .labelled import Images, open_images
+from .pairs import Pair, open_pair
+from .pairs_from_images import one_against_rest
 from .source import Data, open_data
 from .splitting import Split, split
 
@@ -23,12 +26,15 @@ __all__ = [
     "Data",
     "Examples",
     "Images",
+    "Pair",
     "Split",
     "augmentation",
     "batches",
     "load",
+    "one_against_rest",
     "open_data",
     "open_images",
+    "open_pair",
     "split",
 ]
 

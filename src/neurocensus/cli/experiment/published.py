@@ -1,40 +1,44 @@
-"""``neurocensus experiment``."""
+"""``neurocensus experiment macro`` and ``micro``: one function, with the same options."""
 
 from __future__ import annotations
 
 import dataclasses
-import enum
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from .. import text
-from .audit import check_device, parse_numbers, parse_size
-from .errors import note
-from .output import check_folder, console, print_paths
+from ... import text
+from ..audit import check_device, parse_numbers, parse_size
+from ..errors import note
+from ..output import check_folder, console, print_paths
+from .results import check_report
 
 if TYPE_CHECKING:
-    from ..sheets import Sheet
+    from ...sheets import Sheet
 
 BACKBONE = "Backbone"
 TRAINING = "Training"
 
 
-class Name(str, enum.Enum):
-    """The experiments there are."""
+SUMMARIES = {
+    "macro": "Five models from a plain CNN to a fine-tuned, pretrained one.",
+    "micro": "The last of the macro-models beside three small changes of it (neurons, a layer, the learning "
+    "rate).",
+}
+_HELP = """{summary}
 
-    macro = "macro"
-    micro = "micro"
+Train, audit and compare the published models on your own images, beside the published numbers.
+Interrupted and started again with the same options, it goes on where it was.
+Needs torchvision and scikit-learn: pip install 'neurocensus\\[experiments]'
 
+Examples:
 
-EXPERIMENT = typer.Argument(
-    metavar="NAME",
-    help="macro: five models from a plain CNN to a fine-tuned, pretrained one. micro: the last beside three "
-    "small changes of it (neurons, a layer, the learning rate).",
-)
+neurocensus experiment {name} --data dogs_vs_cats/ --scale 0.1 --out {name}
+
+neurocensus experiment {name} --data images.tar --backbone mobilenet_v2 --weights weights.npz --out {name}
+"""
 DATA = typer.Option(
     help="Images of two classes: a folder per class, flat names such as cat.0.jpg, or a tar of either."
 )
@@ -52,8 +56,13 @@ AUDIT_EVERY = typer.Option(
 )
 
 
+def help_text(name: str) -> str:
+    """What ``neurocensus experiment NAME --help`` says."""
+    return _HELP.format(name=name, summary=SUMMARIES[name])
+
+
 def experiment(
-    name: Annotated[Name, EXPERIMENT],
+    context: typer.Context,
     data: Annotated[str, DATA],
     out: Annotated[Path, OUT],
     scale: Annotated[float, typer.Option(help="Share of the published images and epochs, up to 1.")] = 1.0,
@@ -105,23 +114,14 @@ def experiment(
     audit_every: Annotated[int | None, AUDIT_EVERY] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Train, audit and compare the published models on your own images, beside the published numbers.
-
-    Interrupted and started again with the same options, it goes on where it was.
-    Needs torchvision and scikit-learn: pip install 'neurocensus\\[experiments]'
-
-    Examples:
-
-    neurocensus experiment macro --data dogs_vs_cats/ --scale 0.1 --out macro
-
-    neurocensus experiment micro --data images.tar --backbone mobilenet_v2 --weights weights.npz --out micro
-    """
+    """Run the experiment that the command is named after; see `help_text`."""
+    name = str(context.command.name)
     check_folder(out)
     check_folder(store, "--store")
     size, means, deviations = parse_size(image_size), parse_numbers("mean", mean), parse_numbers("std", std)
     assert size is not None  # only None gives None
     check_device(device)
-    from ..experiments import report, study, thesis
+    from ...experiments import report, study, thesis
 
     setup = thesis.Setup(
         data=data,
@@ -138,8 +138,10 @@ def experiment(
         precision=cast(Any, precision),  # Settings says what it can be
         workers=workers,
     )
-    names, title = thesis.choose(name.value, only), thesis.TITLES[name.value]
-    _check_report(out, title)
+    names, title = thesis.choose(name, only), thesis.TITLES[name]
+    check_report(
+        out, title, f"give another folder, with --store {out} to share the models that were trained there"
+    )
     keep = store or out
     done = study.run(
         title,
@@ -160,19 +162,6 @@ def experiment(
         for line in done.comparison.warnings:
             typer.echo(f"warning: {text.printable(line)}", err=True)
     print_paths(paths)
-
-
-def _check_report(out: Path, title: str) -> None:
-    """Raise if the folder has the report of another experiment, which this one's would replace."""
-    try:
-        found = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    if isinstance(found, dict) and found.get("title", title) != title:
-        raise ValueError(
-            f"--out: {out} has the report of another experiment ({found['title']}), which would be replaced; "
-            f"give another folder, with --store {out} to share the models that were trained there"
-        )
 
 
 def _short(sheets: Iterable[Sheet]) -> Iterator[Sheet]:
