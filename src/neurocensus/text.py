@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 
 NOT_AVAILABLE = "n/a"
@@ -89,3 +90,8 @@ def enumerate_names(names: Sequence[str], limit: int = 5) -> str:
     shown = ", ".join(f"'{printable(name)}'" for name in names[:limit])
     rest = len(names) - limit
     return f"{shown} and {count(rest)} more" if rest > 0 else shown
+
+
+def file_name(name: str) -> str:
+    """A name as part of a file's, in one folder on any system: letters, digits, ``_`` and ``-``."""
+    return re.sub(r"[^\w-]+", "-", name)

@@ -28,13 +28,17 @@ def thread_count(threads: int | None = None) -> int:
 
 
 @contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Torch with a single thread: for tensors so small that more would only wait for one another."""
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """Torch with so many threads; None changes nothing.
+
+    One is best for tensors so small that more would only wait for one another.
+    """
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    had = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(had)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import neurocensus as nc
 from neurocensus.cli import app
 from neurocensus.experiments import digits, study
-from neurocensus.threads import one_torch_thread
+from neurocensus.threads import torch_threads
 
 NAMES = [f"digits-{k}" for k in range(1, 6)]
 
@@ -41,7 +41,7 @@ def test_a_split_is_fixed_by_its_seed() -> None:
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> list[digits.Trial]:
-    with one_torch_thread():
+    with torch_threads(1):
         return digits.trials(tmp_path_factory.mktemp("digits"), epochs=1, progress=False)
 
 
@@ -66,7 +66,7 @@ def test_a_build_is_the_same_at_every_call_and_disturbs_nothing(trials: list[dig
 
 
 def test_the_study_has_all_five(trials: list[digits.Trial], tmp_path: Path) -> None:
-    with one_torch_thread():
+    with torch_threads(1):
         done = study.run("Digits", trials, tmp_path, progress=False)
     assert list(done.finished) == NAMES
     units = [outcome.units for outcome in done.outcomes]
@@ -76,7 +76,7 @@ def test_the_study_has_all_five(trials: list[digits.Trial], tmp_path: Path) -> N
 
 
 def test_a_few_epochs_learn_the_digits(tmp_path: Path) -> None:
-    with one_torch_thread():
+    with torch_threads(1):
         trials = digits.trials(tmp_path, epochs=8, progress=False)
         done = study.run("Digits", trials, tmp_path, progress=False)
     accuracies = [outcome.accuracy for outcome in done.outcomes]

@@ -29,9 +29,9 @@ def demo(
     check_folder(out)
     from ..experiments import digits, study
     from ..report import save_all
-    from ..threads import one_torch_thread
+    from ..threads import torch_threads
 
-    with tempfile.TemporaryDirectory() as scratch, one_torch_thread():
+    with tempfile.TemporaryDirectory() as scratch, torch_threads(1):
         trials = digits.trials(Path(scratch), seed=seed, epochs=epochs)
         done = study.run("Digits", trials, Path(scratch))
     comparison = done.comparison

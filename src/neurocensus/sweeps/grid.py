@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from .. import storage, tables
+from ..text import file_name
 from .measuring import measure
 from .plan import Baseline
 from .problem import Problem
@@ -47,7 +47,7 @@ def train_and_measure(
     networks = [baseline.build() for baseline in baselines]
     rates = [baseline.learning_rate for baseline in baselines]
     frozen = [baseline.frozen for baseline in baselines]
-    stem = _file_name(name)
+    stem = file_name(name)
     done = None if folder is None else folder / f"{stem}.json"
     checkpoint = None if folder is None else folder / f"{stem}.checkpoint"
     key = fingerprint(networks, *problem, rates, frozen, iterations, dtype, [dict(fact) for fact in facts])
@@ -97,7 +97,3 @@ def _read(path: Path, key: str) -> list[dict[str, Any]] | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return records
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name)

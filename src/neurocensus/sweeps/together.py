@@ -163,7 +163,7 @@ def _save(
 
 
 def _restored(stack: Stack, path: Path | None, key: str) -> tuple[int, list[int], list[Array]]:
-    """Where to begin; the stack is put there. A file that is damaged, or of another training, is passed over."""
+    """Where to begin; the stack is put there. A file that is damaged or of another training is not used."""
     if path is None or not path.exists():
         return 0, [], []
     try:

@@ -34,7 +34,10 @@ TARGET = typer.Option(
 POSITIVE = typer.Option(help="The class of --target that is told from all others.")
 OUT = typer.Option(help="Folder for report.html, results.json, the figures and the trained networks.")
 SCALE = typer.Option(help="Share of the published values of each sweep and of the iterations, up to 1.")
-ONLY = typer.Option(help="Some of the parts, between commas.")
+ONLY = typer.Option(
+    help="Some of the parts, between commas: sweeps, freezing, frozen-sweeps. The three networks themselves "
+    "are always trained."
+)
 ITERATIONS = typer.Option(min=1, rich_help_panel=TRAINING, help="Of every training, instead of scale x 2500.")
 SEED = typer.Option(
     min=0, rich_help_panel=TRAINING, help="Of the images that are drawn and of the initial weights."
@@ -52,7 +55,7 @@ def investigate(
     scale: Annotated[float, SCALE] = 1.0,
     only: Annotated[str | None, ONLY] = None,
     iterations: Annotated[int | None, ITERATIONS] = None,
-    seed: Annotated[int, SEED] = 0,
+    seed: Annotated[int, SEED] = 1,
     dtype: Annotated[Dtype, DTYPE] = Dtype.float64,
     device: Annotated[str, DEVICE] = "cpu",
     threads: Annotated[int | None, THREADS] = None,
@@ -73,7 +76,7 @@ def investigate(
     check_folder(out)
     check_device(device)
     from ...data import one_against_rest, open_pair
-    from ...experiments import investigation  # type: ignore[attr-defined]
+    from ...experiments import investigation
 
     check_report(out, investigation.TITLE)
     source = open_pair(data)
