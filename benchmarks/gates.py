@@ -45,4 +45,5 @@ GATES: Mapping[str, Gate] = {
         "peak memory of an audit above that of the plain forward, in states and largest activations",
         at_most=1,
     ),
+    "sweeps": Gate("a sweep of 50 networks: times faster than one by one", at_least=25),
 }

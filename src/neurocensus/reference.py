@@ -81,16 +81,8 @@ def census(
     first_example: int = 0,
 ) -> Census:
     """Count an array of activations; `mask` of shape (example, *positions) is True where to look."""
-    cube = np.moveaxis(np.asarray(array, np.float64), (example_axis, unit_axis), (0, 1))
-    examples, units, positions = cube.shape[0], cube.shape[1], cube.shape[2:]
-    cube = cube.reshape(examples, units, int(np.prod(positions)))
-    if mask is None:
-        kept = np.ones((examples, cube.shape[2]), bool)
-    else:
-        kept = np.asarray(mask, bool)
-        kept = kept.reshape(examples, 1 if kept.ndim == 1 else cube.shape[2])
-        kept = np.broadcast_to(kept, (examples, cube.shape[2]))
-
+    cube, kept = _cube(array, unit_axis, example_axis, mask)
+    examples, units = cube.shape[:2]
     seen = np.broadcast_to(kept[:, None, :], cube.shape)
     nan, inf = np.isnan(cube) & seen, np.isinf(cube) & seen
     finite = seen & ~nan & ~inf
@@ -114,6 +106,51 @@ def census(
             out.m2[unit] = ((values - values.mean()) ** 2).sum()
             out.mean_abs[unit] = np.abs(values).mean()
     return out
+
+
+def _cube(
+    array: npt.ArrayLike, unit_axis: int, example_axis: int, mask: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """The array as (example, unit, position), and which positions of each example to look at."""
+    cube = np.moveaxis(np.asarray(array, np.float64), (example_axis, unit_axis), (0, 1))
+    examples, units, positions = cube.shape[0], cube.shape[1], cube.shape[2:]
+    cube = cube.reshape(examples, units, int(np.prod(positions)))
+    if mask is None:
+        return cube, np.ones((examples, cube.shape[2]), bool)
+    kept = np.asarray(mask, bool)
+    kept = kept.reshape(examples, 1 if kept.ndim == 1 else cube.shape[2])
+    return cube, np.broadcast_to(kept, (examples, cube.shape[2]))
+
+
+def top(
+    array: npt.ArrayLike,
+    k: int,
+    unit_axis: int = 1,
+    *,
+    example_axis: int = 0,
+    mask: npt.ArrayLike | None = None,
+    first_example: int = 0,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """The k examples that activate each unit most, the strongest first; of equals, those of lowest index.
+
+    What a unit gives on an example is its largest finite value over the positions kept.
+
+    Returns:
+        values, float64 (units, k): -inf where there is no such example.
+        examples, int64 (units, k): their indices, -1 where there is none.
+    """
+    cube, kept = _cube(array, unit_axis, example_axis, mask)
+    values, examples = np.full((cube.shape[1], k), -np.inf), np.full((cube.shape[1], k), -1)
+    for unit in range(cube.shape[1]):
+        found = []
+        for example, (row, keep) in enumerate(zip(cube[:, unit], kept, strict=True), first_example):
+            finite = row[keep & np.isfinite(row)]
+            if len(finite):
+                found.append((finite.max() + 0.0, example))  # no -0.0
+        found.sort(key=lambda pair: (-pair[0], pair[1]))
+        for rank, pair in enumerate(found[:k]):
+            values[unit, rank], examples[unit, rank] = pair
+    return values, examples
 
 
 def merge(a: Census, b: Census) -> Census:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import math
 import os
@@ -272,6 +273,11 @@ def merge(first: Audit, *others: Audit) -> Audit:
 
 def running_versions() -> dict[str, str]:
     """Versions of what an audit rests on, without importing any of it."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> Mapping[str, str]:
     versions = {"neurocensus": __version__, "python": platform.python_version(), "numpy": np.__version__}
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions["torch"] = importlib.metadata.version("torch")

@@ -121,7 +121,7 @@ def test_by_default_it_is_as_published(run: Run, given: dict[str, Any], asked: A
     assert [len(part) for part in (setup.target.train, setup.target.test)] == [62, 30]
     assert setup.target.train.shape[1:] == setup.source.train.shape[1:] == (3, 4, 5)
     assert (setup.scale, setup.only, setup.iterations) == (1.0, None, None)
-    assert (setup.seed, setup.dtype, setup.device, setup.threads) == (0, "float64", "cpu", None)
+    assert (setup.seed, setup.dtype, setup.device, setup.threads) == (1, "float64", "cpu", None)
     assert done.stdout == "table of what was found\n"
     assert done.stderr == "note: sweep of cat\nwrote run/found.html\n"
 

@@ -34,6 +34,12 @@ LAYERS = typer.Option(
     "names, such as '^features.*'. May be repeated."
 )
 FAIL = typer.Option(min=0, max=1, help="Exit with code 1 if NNU is above this share, for use in CI.")
+TOP = typer.Option(
+    min=1,
+    metavar="K",
+    help="Also find the K examples that activate each unit most. OUT/top gets them, with a contact sheet of "
+    "each layer if they are images.",
+)
 THRESHOLD = typer.Option(min=0, help="A value is zero when its absolute value is at most this.")
 IMAGES = "Images"
 ARRAYS = "Arrays"
@@ -53,6 +59,7 @@ def audit(
     layers: Annotated[list[str] | None, LAYERS] = None,
     max_examples: Annotated[int | None, typer.Option(min=1, help="Stop after so many examples.")] = None,
     fail_over_nnu: Annotated[float | None, FAIL] = None,
+    top: Annotated[int | None, TOP] = None,
     image_size: Annotated[
         str | None,
         typer.Option(rich_help_panel=IMAGES, help="Resize to SIZE x SIZE, or to HEIGHTxWIDTH."),
@@ -97,8 +104,12 @@ def audit(
     neurocensus audit torchvision.models:vgg16 --weights vgg16.pth --data x.npz --max-examples 1000
 
     neurocensus audit package.module:build --data package.module:test_loader --fail-over-nnu 0.05
+
+    neurocensus audit model.py:build --weights model.safetensors --data images/ --out run --top 9
     """
     check_folder(out)
+    if top is not None and out is None:
+        raise ValueError("--top: expected --out too, a folder for what is found; give --out DIR")
     size, means, deviations = parse_size(image_size), parse_numbers("mean", mean), parse_numbers("std", std)
     check_device(device)
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for the numbers, whatever the user's code prints
@@ -126,17 +137,23 @@ def audit(
         for line in source.notes:
             note(line)
         accuracy = Accuracy(len(source.classes) or None)
+        recorder = None
+        if top is not None:
+            from ..explain import TopRecorder
+
+            recorder = TopRecorder(network, top, layers=chosen)
         try:
-            result = run(
-                network,
-                source.batches,
-                layers=chosen,
-                threshold=threshold,
-                histogram=histogram,
-                device=device,
-                max_examples=max_examples,
-                forward=_explained(accuracy),
-            )
+            with recorder or contextlib.nullcontext():
+                result = run(
+                    network,
+                    source.batches,
+                    layers=chosen,
+                    threshold=threshold,
+                    histogram=histogram,
+                    device=device,
+                    max_examples=max_examples,
+                    forward=_explained(accuracy),
+                )
         finally:
             for bad in source.skipped:
                 note(f"skipped {bad}")
@@ -152,6 +169,11 @@ def audit(
             from ..report import save_all
 
             print_paths(save_all(result, out))
+            if recorder is not None:
+                from .top import save
+
+                save(recorder, out / "top", data, source, size)
+                print_paths([out / "top"])
     finally:  # hours of work are not lost to a full disk
         print_table(result, as_json=as_json)
         if accuracy.value is not None and not as_json:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..text import file_name
 from .grid import Progress, train_and_measure
 from .plan import Sweep
 from .problem import Problem
@@ -38,7 +39,7 @@ def run(
     """
     sweeps = list(sweeps)
     names = [f"{sweep.baselines[0].name}-{sweep.name}" for sweep in sweeps]
-    if len(set(names)) < len(names):
+    if len(set(map(file_name, names))) < len(names):  # one would take the other's records for old ones
         raise ValueError(f"sweeps: expected each under its own name, got {', '.join(names)}")
     return SweepTable(
         record

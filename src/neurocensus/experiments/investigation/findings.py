@@ -6,7 +6,7 @@ Source: J. Smith, *Qualitative Assessment Metrics for Transfer Learning*, sectio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -36,6 +36,8 @@ TABLE_4_1: Final = MappingProxyType(
 """The published metrics of the baseline cat network on its 50 test images."""
 ROUNDING: Final = 0.0005
 """Of the published values."""
+WEAK: Final = 0.3
+"""A correlation below it says little."""
 DEAD_PUBLISHED: Final = 5
 """Dead units among the 20 of the first hidden layer: neurons 4, 7, 12, 14 and 19 (figure 4.4)."""
 
@@ -130,15 +132,15 @@ def _best_rates(done: Investigation) -> Finding:
     name = done.setup.names[0]
     table = done.sweeps.of(name, LEARNING_RATE)
     rates, accuracy = table.column("value"), table.column("test_accuracy")
-    best = rates[accuracy == np.nanmax(accuracy)]
-    dead = rates[table.one_class()]
-    lost = f" Of {len(rates)} networks {len(dead)} answer all images alike, "
-    lost += f"all those from {dead.min():.2g} on" if len(dead) else "none"
-    if len(dead) and (rates[~table.one_class()] > dead.min()).any():
-        lost = lost.replace("all those from", "the lowest of them at").replace(" on", "")
+    statement = "The best learning rates lie towards zero, on a logarithmic scale (section 3.1)."
+    if np.isnan(accuracy).all():
+        return Finding(statement, "All networks of the sweep diverged.", None)
+    best, alike = rates[accuracy == np.nanmax(accuracy)], rates[table.one_class()]
     return Finding(
-        "The best learning rates lie towards zero, on a logarithmic scale (section 3.1).",
-        f"The best test accuracy is at {best.min():.2g} to {best.max():.2g}.{lost}.",
+        statement,
+        f"The best test accuracy is at {best.min():.2g} to {best.max():.2g}. {len(alike)} of {len(rates)} "
+        "networks give all images one class"
+        + (f", those of rates from {alike.min():.2g} to {alike.max():.2g}." if len(alike) else "."),
         bool(best.max() < 0.1),
     )
 
@@ -151,13 +153,20 @@ def _transfer(done: Investigation) -> Iterator[Finding]:
         pairs = list(zip(alone, moved, strict=True))
         better = sum(b > a for a, b in pairs)
         worse = sum(b < a for a, b in pairs)
+        means = [_mean(alone), _mean(moved)]
         where = "the sweep of the first hidden layer" if sweep else "all sweeps"
         yield Finding(
             f"Transfer improves the {target} network's accuracy, in {where} ({figure}).",
-            f"Mean test accuracy {np.nanmean(alone):.3f} alone, {np.nanmean(moved):.3f} transferred; better "
-            f"in {better}, worse in {worse} of {len(pairs)} pairs.",
-            bool(np.nanmean(moved) > np.nanmean(alone) and better > worse),
+            f"Mean test accuracy {means[0]:.3f} alone, {means[1]:.3f} transferred; better in {better}, worse "
+            f"in {worse} of {len(pairs)} pairs.",
+            None if any(map(math.isnan, means)) else means[1] > means[0] and better > worse,
         )
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Of those that are known; NaN if none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _accuracies(done: Investigation, name: str, sweep: str | None) -> list[float]:
@@ -174,11 +183,11 @@ def _trends(done: Investigation) -> Finding:
         table = done.sweeps.of(name, "hidden2")
         line = best_fit(table.column("test_nnu"), table.column("test_accuracy"))
         r[name] = math.nan if line is None else line.r
-    signs = {math.copysign(1, value) for value in r.values() if not math.isnan(value)}
+    known = [value for value in r.values() if not math.isnan(value)]
     return Finding(
         "NNU against accuracy goes another way in each network, and is inconclusive (figure 4.5).",
         "Pearson's r over the sweep of the second hidden layer: "
         + "; ".join(f"{name} {text.real(value)}" for name, value in r.items())
         + ".",
-        len(signs) > 1 or max(abs(value) for value in r.values()) < 0.3,
+        min(known) < 0 < max(known) or max(map(abs, known)) < WEAK if len(known) > 1 else None,
     )

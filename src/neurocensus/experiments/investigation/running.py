@@ -51,7 +51,7 @@ def run(setup: Setup, folder: Path, *, progress: bool = True, on_start: Note | N
     """
     say = on_start or (lambda _: None)
     problems, (source, target, both) = setup.problems(), setup.names
-    options: dict[str, Any] = {"folder": folder / "sweeps", "dtype": setup.dtype, "device": setup.device}
+    options: dict[str, Any] = {"dtype": setup.dtype, "device": setup.device}
     with torch_threads(setup.threads), _bar(progress) as bar:
         studied: dict[str, Studied] = {}
         baselines: dict[str, Baseline] = {}
@@ -63,16 +63,19 @@ def run(setup: Setup, folder: Path, *, progress: bool = True, on_start: Note | N
             pair = setup.source if name == source else setup.target
             studied[name] = study(baselines[name], pair, problem, folder / "networks" / file_name(name))
 
-        def sweep(name: str, baseline: Baseline, problem: Problem) -> SweepTable:
+        def sweep(name: str, baseline: Baseline, problem: Problem, kept: Path) -> SweepTable:
             def begin(one: Sweep) -> Progress:
                 say(f"{name}: {len(one.values)} networks, sweep of {one.name}")
                 return bar(setup.updates)
 
-            return run_sweeps(published_sweeps(baseline, setup.scale), problem, on_start=begin, **options)
+            sweeps = published_sweeps(baseline, setup.scale)
+            return run_sweeps(sweeps, problem, folder=kept, on_start=begin, **options)
 
         swept = None
         if setup.wants(SWEEPS):
-            swept = _joined(sweep(name, baselines[name], problem) for name, problem in problems.items())
+            swept = _joined(
+                sweep(name, baselines[name], problem, folder / SWEEPS) for name, problem in problems.items()
+            )
 
         def begin_freezing() -> Progress:
             say(f"{both}: every subset of frozen layers")
@@ -80,11 +83,18 @@ def run(setup: Setup, folder: Path, *, progress: bool = True, on_start: Note | N
 
         freezing = None
         if setup.wants(FREEZING):
-            freezing = freeze_every_way(baselines[both], problems[both], on_start=begin_freezing, **options)
+            freezing = freeze_every_way(
+                baselines[both], problems[both], folder=folder / FREEZING, on_start=begin_freezing, **options
+            )
         frozen = None
         if setup.wants(FROZEN_SWEEPS):
             frozen = _joined(
-                sweep(f"frozen: {name}", replace(baselines[both], name=name, frozen=layers), problems[both])
+                sweep(
+                    f"{both}, frozen: {name}",
+                    replace(baselines[both], name=name, frozen=layers),
+                    problems[both],
+                    folder / FROZEN_SWEEPS,
+                )
                 for name, layers in variants(baselines[both], source, target).items()
             )
     return Investigation(setup, studied, swept, freezing, frozen)

@@ -1,0 +1,66 @@
+"""What the units of a model without torch answer to inputs: an *array model*, such as one from scratch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..selection import unknown
+from .lives import Mask
+from .responses import Floats32
+
+
+class ArrayProbe:
+    """A model with ``activations(inputs)`` and the inputs that it is asked about; see `ResponseRecorder`."""
+
+    def __init__(self, model: Any, inputs: Any, *, layers: Any) -> None:
+        self.model, self.name = model, type(model).__name__
+        self._inputs = np.array(inputs)
+        if self._inputs.ndim < 1:
+            raise ValueError(f"inputs: expected an array with an axis of inputs, got one number, {inputs!r}")
+        self._layers = layers
+        self.examples: int | None = len(self._inputs)
+        whole = hashlib.sha256(f"{self._inputs.dtype.str} {self._inputs.shape}".encode())
+        whole.update(self._inputs.tobytes())
+        self.fingerprint = whole.hexdigest()
+
+    def ask(self, examples: int) -> dict[str, tuple[Floats32, Mask]]:
+        """What each layer answers now: values and what is silent, (examples, units), in network order."""
+        found: Mapping[str, Any] = self.model.activations(self._inputs.copy())
+        out = {}
+        for name in _chosen(self._layers, list(found)):
+            values = np.asarray(found[name])
+            if values.ndim != 2 or len(values) != examples or values.dtype.kind != "f":
+                raise ValueError(
+                    f"model: expected activations to give floating-point arrays ({examples}, units), got "
+                    f"{values.dtype} of shape {values.shape} for {name!r}"
+                )
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+                out[name] = values.astype(np.float32), values == 0
+        return out
+
+
+def _chosen(layers: Any, names: list[str]) -> list[str]:
+    """Those of `names` that `layers` takes: all, those of a list, or those that a pattern is found in."""
+    if isinstance(layers, str):
+        if layers != "activations":
+            raise ValueError(
+                f"layers: expected 'activations', a list of names or a compiled regular expression for a "
+                f"model without torch, got {layers!r}"
+            )
+        return names
+    if isinstance(layers, re.Pattern):
+        wanted = [name for name in names if layers.search(name)]
+    else:
+        wanted = list(layers)
+        for name in wanted:
+            if name not in names:
+                raise unknown(name, names, names)
+        wanted = [name for name in names if name in wanted]
+    if not wanted:
+        raise ValueError(f"layers: expected at least one of {names}, got {layers!r}, which chooses none")
+    return wanted
