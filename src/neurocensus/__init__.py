@@ -19,6 +19,7 @@ from .lazy import attach
 
 if TYPE_CHECKING:
     from . import zoo
+    from .array_auditor import ArrayAuditor
     from .auditor import Auditor, audit
     from .metrics import Range, Spectrum
     from .result import Audit, LayerAudit, merge
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .storage import load
 
 _HOME = {
+    "ArrayAuditor": "array_auditor",
     "Audit": "result",
     "Auditor": "auditor",
     "LayerAudit": "result",
@@ -38,6 +40,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ArrayAuditor",
     "Audit",
     "Auditor",
     "Comparison",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ def train_and_measure(
     facts: Sequence[Mapping[str, Any]],
     problem: Problem,
     *,
-    folder: Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
     dtype: str = "float64",
     device: str = "cpu",
     on_start: Callable[[], Progress | None] | None = None,
@@ -48,14 +49,15 @@ def train_and_measure(
     rates = [baseline.learning_rate for baseline in baselines]
     frozen = [baseline.frozen for baseline in baselines]
     stem = file_name(name)
-    done = None if folder is None else folder / f"{stem}.json"
-    checkpoint = None if folder is None else folder / f"{stem}.checkpoint"
+    place = None if folder is None else Path(folder)
+    done = None if place is None else place / f"{stem}.json"
+    checkpoint = None if place is None else place / f"{stem}.checkpoint"
     key = fingerprint(networks, *problem, rates, frozen, iterations, dtype, [dict(fact) for fact in facts])
     found = None if done is None else _read(done, key)
     if found is not None:
         return found
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)
     trained = train_together(
         networks,
         *problem.train,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from .grid import Progress, train_and_measure
@@ -20,7 +20,7 @@ def freeze_every_way(
     baseline: Baseline,
     problem: Problem,
     *,
-    folder: Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
     dtype: str = "float64",
     device: str = "cpu",
     on_start: Callable[[], Progress | None] | None = None,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from ..text import file_name
 from .grid import Progress, train_and_measure
@@ -17,7 +17,7 @@ def run(
     sweeps: Iterable[Sweep],
     problem: Problem,
     *,
-    folder: Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
     dtype: str = "float64",
     device: str = "cpu",
     on_start: Callable[[Sweep], Progress | None] | None = None,
