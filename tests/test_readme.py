@@ -82,6 +82,12 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(40):
         path = f"dogs_vs_cats/{('cat', 'dog')[index % 2]}.{index // 2}.jpg"
         Image.fromarray(random.integers(0, 256, (48, 48, 3), np.uint8)).save(path)
+    for index in range(92):
+        folder = Path("pets", ("dog", "other")[index % 2])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / f"{index}.png")
+    parts = {f"x_{part}": random.integers(0, 256, (8, 6, 6, 3), np.uint8) for part in ("train", "test")}
+    np.savez("cats.npz", **parts, y_train=np.arange(8) % 2, y_test=np.arange(8) % 2)
     np.savez("test.npz", x=random.random((4, 3, 8, 8), np.float32))
     for seed, path in enumerate(("frozen/audit", "tuned/audit", "monday", "tuesday", "run/audit")):
         audit_of(relu_arrays(2, seed=seed)).save(f"{path}.safetensors")
@@ -91,7 +97,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_work_as_printed(command: str) -> None:
     arguments = shlex.split(command)
-    if arguments[0] == "experiment":  # as printed, but in seconds and without a download
+    if arguments[:2] == ["experiment", "investigate"]:
+        arguments += ["--only", "freezing", "--iterations", "3"]
+    elif arguments[0] == "experiment":  # as printed, but in seconds and without a download
         arguments += ["--weights", "none", "--scale", "0.008", "--epochs", "1", "--image-size", "48"]
     result = CliRunner().invoke(app, arguments)
     gate_may_fail = "--fail-over-nnu" in command
