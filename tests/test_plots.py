@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import StepPatch
 
 from neurocensus import plots
@@ -95,6 +96,34 @@ def test_names_are_drawn_as_they_are() -> None:
         drawn(figure)
     labels = [label.get_text() for label in audit.plot_dead().axes[0].get_yticklabels()]
     assert labels == [name, "other"]
+
+
+class TestNames:
+    @given(st.text() | st.text("層é😀\\x00$.", min_size=30), st.integers(4, 60))
+    def test_what_no_font_has_is_spelled_out_within_the_width(self, name: str, width: int) -> None:
+        shown = style.display_name(name, width)
+        assert len(shown) <= width
+        assert shown.isprintable()
+        assert {ord(letter) for letter in shown} <= style._glyphs(tuple(FontProperties().get_family()))
+        assert style.display_name(shown, width) == shown
+
+    def test_an_escape_counts_as_long_as_it_is(self) -> None:
+        assert style.display_name("層é", 12) == r"\u5c64é"
+        assert style.display_name("層" * 80, 12) == r"\u5…64\u5c64"
+        assert style.display_names(["層" * 80, "層" * 79 + "x"], 12) == [r"\u5…64\u5c64", r"\u5…4\u5c64x"]
+
+    def test_a_long_one_stays_in_the_picture(self) -> None:
+        name = "層" * 80
+        for figure in all_figures(audit_of({name: [[0.0, 1.0]], "b": [[1.0]]}, model=name)).values():
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            texts: list[Any] = [label for axes in figure.axes for label in axes.get_yticklabels()]
+            texts += [title for axes in figure.axes for title in (axes.title, axes._left_title)]  # type: ignore[attr-defined]
+            for item in (*texts, *figure.texts):
+                if item.get_text():
+                    box = item.get_window_extent(canvas.get_renderer())
+                    assert box.x0 >= -1, item
+                    assert box.x1 <= figure.bbox.x1 + 1, item
 
 
 class TestReadability:

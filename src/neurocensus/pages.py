@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jinja2
+from PIL import Image
 
 from . import storage
 
@@ -27,10 +28,17 @@ DPI = 144
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure as PNG; `width` in CSS pixels."""
+    """A figure as an image file; `width` in CSS pixels."""
 
-    png: bytes
+    content: bytes
     width: int
+    kind: str = "png"
+    """"png" or "jpeg"."""
+
+    @property
+    def suffix(self) -> str:
+        """Of a file's name."""
+        return ".jpg" if self.kind == "jpeg" else f".{self.kind}"
 
 
 @dataclass(frozen=True)
@@ -44,12 +52,13 @@ class Number:
 
 @dataclass(frozen=True)
 class Picture:
-    """An embedded plot; `width` in CSS pixels."""
+    """An embedded plot; `width` in CSS pixels, `content` in base64."""
 
     title: str
     reading: str
-    png: str
+    content: str
     width: int
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -76,16 +85,28 @@ class Page:
     provenance: Sequence[tuple[str, str]]
 
 
-def draw(figure: Figure) -> Drawing:
-    """A matplotlib figure as PNG."""
+def draw(figure: Figure, *, photographs: bool = False) -> Drawing:
+    """A matplotlib figure as PNG of 256 colours, a third of the size of all colours and as sharp.
+
+    Args:
+        photographs: as JPEG, at the figure's own resolution: of photographs a fifth of the size of PNG.
+    """
+    buffer, width = io.BytesIO(), round(96 * figure.get_figwidth())
+    if photographs:
+        figure.savefig(buffer, format="jpeg", dpi="figure", pil_kwargs={"quality": 85, "subsampling": 0})
+        return Drawing(buffer.getvalue(), width, "jpeg")
+    figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
+    whole = Image.open(buffer).convert("RGB")
+    colors = whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return Drawing(buffer.getvalue(), round(96 * figure.get_figwidth()))
+    colors.save(buffer, "png", optimize=True, dpi=(DPI, DPI))
+    return Drawing(buffer.getvalue(), width)
 
 
 def picture(title: str, reading: str, drawing: Drawing) -> Picture:
     """A drawing with what to say of it."""
-    return Picture(title, reading, base64.b64encode(drawing.png).decode("ascii"), drawing.width)
+    content = base64.b64encode(drawing.content).decode("ascii")
+    return Picture(title, reading, content, drawing.width, drawing.kind)
 
 
 def render(page: Page) -> str:

@@ -30,7 +30,7 @@ def save_all(subject: Audit | Comparison, directory: str | os.PathLike[str]) -> 
     else:
         files["comparison.json"] = tables.json_text(subject.to_dict())
     files["report.html"] = render(subject, plots)
-    files.update((f"{name}.png", drawing.png) for name, drawing in plots.items())
+    files.update((f"{name}{drawing.suffix}", drawing.content) for name, drawing in plots.items())
     return pages.write_files(directory, files)
 
 

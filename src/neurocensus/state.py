@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import FLOATS, Buffer, buffer_of, is_torch
+from .axes import reordering
 from .memory import Memory, memory_for, memory_over
 from .native import core
 
@@ -135,7 +135,7 @@ class UnitState:
                 f"array: expected {', '.join(FLOATS[:-1])} or {FLOATS[-1]} activations, got {chunk.dtype}; "
                 "convert them first, or leave this layer out"
             )
-        view = self._view(chunk.shape, example_axis, unit_axis)
+        view = reordering(chunk.shape, example_axis, unit_axis, self._units)
         shape = view(chunk.shape)
         keep = self._mask(mask, shape)
         if first_example is not None:
@@ -164,17 +164,6 @@ class UnitState:
     def __reduce__(self) -> tuple[Any, ...]:
         options = (self._units, self._threshold, self._has_histogram, self.device)
         return _restored, (*options, self._words.copy())
-
-    def _view(self, shape: tuple[int, ...], example_axis: int, unit_axis: int) -> _Reorder:
-        view = _reorder(len(shape), operator.index(example_axis), operator.index(unit_axis))
-        if view is None:
-            raise _bad_axes(shape, example_axis, unit_axis)
-        if shape[unit_axis] != self._units:
-            raise ValueError(
-                f"array: expected {self._units} units on axis {unit_axis}, got {shape[unit_axis]} "
-                f"(shape {shape}); a state counts one layer of fixed width"
-            )
-        return view
 
     def _mask(self, mask: Any, shape: Sequence[int]) -> Buffer | None:
         if mask is None:
@@ -425,36 +414,3 @@ def _restored(units: int, threshold: float, histogram: bool, device: str, words:
     out = UnitState(units, threshold=threshold, histogram=histogram, device=device)
     out._memory.write(words)
     return out
-
-
-_Reorder = Callable[[tuple[int, ...]], tuple[int, ...]]
-
-
-@lru_cache
-def _reorder(rank: int, example_axis: int, unit_axis: int) -> _Reorder | None:
-    """From sizes or strides in the array's order to (example, unit, *positions); None for bad axes."""
-    if not (-rank <= example_axis < rank and -rank <= unit_axis < rank):
-        return None
-    example, unit = example_axis % rank, unit_axis % rank
-    positions = [axis for axis in range(rank) if axis not in (example, unit)]
-    if example == unit or len(positions) > core.MAX_POSITION_AXES:
-        return None
-    return operator.itemgetter(example, unit, *positions)
-
-
-def _bad_axes(shape: tuple[int, ...], example_axis: int, unit_axis: int) -> ValueError:
-    for name, axis in (("example_axis", example_axis), ("unit_axis", unit_axis)):
-        if not -len(shape) <= axis < len(shape):
-            return ValueError(
-                f"{name}: expected an axis of an array of shape {shape}, got {axis}; "
-                "an array needs at least an example and a unit axis"
-            )
-    if example_axis % len(shape) == unit_axis % len(shape):
-        return ValueError(
-            f"unit_axis: expected another axis than example_axis, got {unit_axis} and {example_axis} "
-            f"for an array of shape {shape}"
-        )
-    return ValueError(
-        f"array: expected at most {core.MAX_POSITION_AXES} position axes, got {len(shape) - 2}; "
-        "join some with reshape"
-    )

@@ -130,10 +130,10 @@ def dump(audit: Audit) -> bytes:
         "format_version": str(FORMAT_VERSION),
         "audit": json.dumps(body, allow_nan=False),
     }
-    return _in_order(safetensors.numpy.save(tensors, metadata))
+    return in_order(safetensors.numpy.save(tensors, metadata))
 
 
-def _in_order(file: bytes) -> bytes:
+def in_order(file: bytes) -> bytes:
     """A safetensors file with its header sorted: the library writes metadata in an order that varies.
 
     Layout: the header's length (8 bytes, little-endian), the header as JSON padded by spaces, the tensors.

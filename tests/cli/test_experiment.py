@@ -90,7 +90,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[types.SimpleNamespace, 
         return "found"
 
     report = types.SimpleNamespace(
-        save=lambda found, out: [out / f"{found}.html"],
+        save=lambda found, out, images: [out / f"{found}-{'with' if images else 'without'}.html"],
         json_text=lambda found: f'{{"{found}": 1}}\n',
         short_sheets=lambda found: [types.SimpleNamespace(table=lambda: f"table of what was {found}")],
     )
@@ -123,7 +123,7 @@ def test_by_default_it_is_as_published(run: Run, given: dict[str, Any], asked: A
     assert (setup.scale, setup.only, setup.iterations) == (1.0, None, None)
     assert (setup.seed, setup.dtype, setup.device, setup.threads) == (1, "float64", "cpu", None)
     assert done.stdout == "table of what was found\n"
-    assert done.stderr == "note: sweep of cat\nwrote run/found.html\n"
+    assert done.stderr == "note: sweep of cat\nwrote run/found-with.html\n"
 
 
 def test_every_option_is_passed_on(run: Run, given: dict[str, Any], asked: Asked) -> None:
@@ -158,7 +158,7 @@ def test_every_option_is_passed_on(run: Run, given: dict[str, Any], asked: Asked
         ),
         ({"--out": "cats.npz"}, r"--out: expected a folder, or a path for a new one; .*cats\.npz is a file"),
         ({"--out": "old"}, r"--out: old has the report of another experiment \(Macro\), .* another folder$"),
-        ({"--device": "abacus"}, "--device: 'abacus' cannot be used here"),
+        ({"--device": "abacus"}, "--device: expected one that is available here, got abacus: "),
         ({"--dtype": "float16"}, "Invalid value for '--dtype'"),
         ({"--iterations": "0"}, "Invalid value for '--iterations'"),
         ({"--threads": "0"}, "Invalid value for '--threads'"),

@@ -139,14 +139,26 @@ def test_a_training_that_ends_above_its_start_diverged() -> None:
     [
         ([0.7, 0.5, 0.3], None),
         ([0.7, 9.0, 0.3], None),
-        ([0.7, 0.7, 0.7], None),
-        ([0.7, 0.5, 0.8], 20),
+        ([0.6, 0.7, 0.6932], None),  # died: the cost of a constant answer
+        ([0.1, 0.7, 0.6932], None),  # likewise, after a lucky start
+        ([0.1, 0.7, 1.4], 20),
+        ([0.9, 0.5, 1.7], None),
+        ([0.9, 0.5, 1.9], 20),
         ([0.7, np.nan, 0.1], 10),
         ([np.inf, 0.5, 0.1], 0),
     ],
 )
 def test_divergence(costs: list[float], at: int | None) -> None:
-    assert divergence([0, 10, 20], costs) == at
+    assert divergence([0, 10, 20], costs, np.array([0.0, 1.0])) == at
+
+
+def test_a_network_that_dies_has_not_diverged() -> None:
+    x, y = examples(5, count=40)
+    network = Network.create((5, 4, 1))
+    network.biases[0] -= 100
+    went = fit(network, x, y, learning_rate=0.1, iterations=200)
+    assert went.costs[-1] == pytest.approx(np.log(2))
+    assert went.diverged is None
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_files(tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((7, 5))
     np.testing.assert_array_equal(again.predict(x), network.predict(x))
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ValueError, match=r"path: expected a network that Network.save wrote"):
+    with pytest.raises(ValueError, match="expected a whole file of format 'neurocensus network'"):
         Network.load(path)
     with pytest.raises(FileNotFoundError):
         Network.load(tmp_path / "none")

@@ -128,6 +128,22 @@ class TestSweep:
             nnu, accuracy = (WIDTHS.column(f"{part}_{key}") for key in ("nnu", "accuracy"))
             np.testing.assert_array_equal(points, expected(nnu, accuracy))
 
+    @pytest.mark.parametrize("name", ["hidden1", "learning_rate"])
+    def test_all_panels_have_the_same_values_where_some_measures_are_not_defined(self, name: str) -> None:
+        """Precision has no value where no example is given the class, as at both ends here."""
+        values = [0.001, 0.01, 0.1, 1.0] if name == "learning_rate" else [1, 10, 20, 50]
+        undefined = {"train_precision": math.nan, "test_precision": math.nan}
+        rows = [record(value, sweep=name, **(undefined if value in values[::3] else {})) for value in values]
+        figure = drawn(plot_sweep(SweepTable(rows)))
+        *panels, last = figure.axes
+        limits = {axes.get_xlim() for axes in panels}
+        assert len(limits) == 1
+        low, high = limits.pop()
+        assert low < values[0]
+        assert high > values[-1]
+        assert last.get_xlim() != (low, high)
+        assert all(ticks(axes, axes.xaxis) for axes in panels)
+
     def test_diverged_networks_are_on_the_axis(self) -> None:
         figure = plot_sweep(RATES)
         values = RATES.column("value")[RATES.diverged]

@@ -260,10 +260,6 @@ def check_device(device: str) -> None:
     Raises:
         ValueError: no such device here.
     """
-    import torch
+    from ..devices import available
 
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"--device: {device!r} cannot be used here: {reason}; the CPU is 'cpu'") from None
+    available(device, "--device")

@@ -37,7 +37,7 @@ def save_study(study: Study, directory: Path) -> list[Path]:
         "results.json": json_text(study),
         "tables.md": "\n".join(sheet.markdown() for sheet in sheets),
         "report.html": pages.render(_page(study, sheets, pictures)),
-        **{f"{name}.png": drawing.png for name, (_, drawing) in plots.items()},
+        **{f"{name}{drawing.suffix}": drawing.content for name, (_, drawing) in plots.items()},
     }
     return pages.write_files(directory, files)
 

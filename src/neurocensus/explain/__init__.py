@@ -11,32 +11,32 @@ from ..lazy import attach
 
 if TYPE_CHECKING:
     from .lives import Life, Lives, lives_of, lives_sheet, plot_lives
-    from .responses import Responses, plot_responses
-    from .responses_recorder import RecordEvery, ResponseRecorder
-    from .top_folder import save_top
-    from .top_recorder import TopRecorder
-    from .top_result import LayerTop, TopExamples
-    from .top_search import top_examples
-    from .top_sheet import plot_contact_sheet
-    from .top_state import TopState
+    from .responses.recorder import RecordEvery, ResponseRecorder
+    from .responses.result import Responses, plot_responses
+    from .top.contact import plot_contact_sheet
+    from .top.folder import save_top
+    from .top.recorder import TopRecorder
+    from .top.result import LayerTop, TopExamples
+    from .top.search import top_examples
+    from .top.state import TopState
 
 _HOME = {
-    "LayerTop": "top_result",
+    "LayerTop": "top.result",
     "Life": "lives",
     "Lives": "lives",
-    "RecordEvery": "responses_recorder",
-    "ResponseRecorder": "responses_recorder",
-    "Responses": "responses",
-    "TopExamples": "top_result",
-    "TopRecorder": "top_recorder",
-    "TopState": "top_state",
+    "RecordEvery": "responses.recorder",
+    "ResponseRecorder": "responses.recorder",
+    "Responses": "responses.result",
+    "TopExamples": "top.result",
+    "TopRecorder": "top.recorder",
+    "TopState": "top.state",
     "lives_of": "lives",
     "lives_sheet": "lives",
-    "plot_contact_sheet": "top_sheet",
+    "plot_contact_sheet": "top.contact",
     "plot_lives": "lives",
-    "plot_responses": "responses",
-    "save_top": "top_folder",
-    "top_examples": "top_search",
+    "plot_responses": "responses.result",
+    "save_top": "top.folder",
+    "top_examples": "top.search",
 }
 
 __all__ = [

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import FLOATS, buffer_of, is_torch
-from ..state import _bad_axes, _reorder
+from ..axes import reordering
 
 
 class View(NamedTuple):
@@ -36,14 +35,7 @@ def view(array: Any, units: int, unit_axis: int, example_axis: int, mask: Any) -
             "convert them first, or leave this layer out"
         )
     shape = tuple(values.shape)
-    reorder = _reorder(len(shape), operator.index(example_axis), operator.index(unit_axis))
-    if reorder is None:
-        raise _bad_axes(shape, example_axis, unit_axis)
-    if shape[unit_axis] != units:
-        raise ValueError(
-            f"array: expected {units} units on axis {unit_axis}, got {shape[unit_axis]} (shape {shape})"
-        )
-    axes = reorder(tuple(range(len(shape))))
+    axes = reordering(shape, example_axis, unit_axis, units)(tuple(range(len(shape))))
     if is_torch(values):
         values = values.detach().permute(axes)
     else:  # NumPy has no bfloat16 of its own, and knows no order in that of others

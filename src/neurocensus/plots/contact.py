@@ -6,7 +6,7 @@ All pictures of a sheet are composed into one array, which is drawn once: an Axe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,8 +23,8 @@ from .. import text
 from . import style
 
 if TYPE_CHECKING:
-    from ..explain.top_pictures import Pictures
-    from ..explain.top_result import LayerTop
+    from ..explain.top.pictures import Pictures
+    from ..explain.top.result import LayerTop
 
 DPI: Final = 100
 """A pixel of the composed array is one of the figure, saved as it is."""
@@ -101,7 +101,7 @@ def draw(layer: LayerTop, pictures: Pictures, units: Sequence[int], chosen: int)
     layout = Layout.of(len(units), layer.k)
     colors = CLASSES if 0 < len(pictures.classes) <= len(CLASSES) else ()
     lines = _heading(layer, units, chosen)
-    names = _twice(style.display_names, pictures.classes, 16) if colors else []
+    names = style.display_names(pictures.classes, 16) if colors else []
     width, height = layout.size
     room = max(sum(map(_key_part, names)), *map(_width, lines, FONTS))
     outer_width = max(width + 2 * MARGIN, math.ceil(room) + 2 * (MARGIN + PAD))
@@ -139,7 +139,7 @@ def _heading(layer: LayerTop, units: Sequence[int], chosen: int) -> list[str]:
     if len(units) < chosen:
         shown = f"the first {text.count(len(units))} of {shown}"
     return [
-        f"{_twice(style.display_name, layer.name, 48)}  ({_twice(style.display_name, layer.kind, 20)})",
+        f"{style.display_name(layer.name, 48)}  ({style.display_name(layer.kind, 20)})",
         f"The {inputs} each unit most. Above: unit, largest activation.",
         shown[0].upper() + shown[1:] + (f"; {text.count(never)} never fired" if never else ""),
     ]
@@ -153,11 +153,6 @@ def _width(content: str, size: float) -> float:
     """Of a line of text, in pixels, rounded up: on screens each letter is as wide as whole pixels."""
     points: float = text_to_path.get_text_width_height_descent(content, FontProperties(size=size), False)[0]
     return 1.08 * points * DPI / 72
-
-
-def _twice(shorten: Callable[[Any, int], Any], names: Any, width: int) -> Any:
-    """Names that are short enough, also where characters became escapes."""
-    return shorten(shorten(names, width), width)
 
 
 def _draw_key(figure: Figure, names: Sequence[str], top: int, size: tuple[int, int], larger: float) -> None:

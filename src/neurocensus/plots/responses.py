@@ -20,7 +20,7 @@ from . import style
 
 if TYPE_CHECKING:
     from ..explain.lives import Life
-    from ..explain.responses import Responses
+    from ..explain.responses.result import Responses
 
 COLUMNS: Final = 5
 LIMIT: Final = 60

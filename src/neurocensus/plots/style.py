@@ -53,19 +53,21 @@ def plain(*texts: Text) -> None:
 
 
 def display_name(name: str, width: int = NAME_WIDTH) -> str:
-    """A model's name as a picture shows it."""
-    return _drawable(text.shorten(text.printable(name), width))
+    """A model's name as a picture shows it, in at most `width` characters."""
+    return _drawable(text.shorten(_drawable(name), width))  # again: a font may lack the ellipsis
 
 
 def display_names(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:
-    """Layers' names as a picture shows them, as different as they are."""
-    return [_drawable(name) for name in text.shorten_all(names, width)]
+    """Layers' names as a picture shows them, each in about `width` characters, as different as they are."""
+    return [_drawable(name) for name in text.shorten_all([_drawable(name) for name in names], width)]
 
 
 def _drawable(name: str) -> str:
-    """The name with characters that no font in use has as escapes: matplotlib would draw empty boxes."""
+    """The name on one line; what no font in use has as escapes: matplotlib would draw empty boxes."""
     glyphs = _glyphs(tuple(FontProperties().get_family()))
-    return "".join(c if ord(c) in glyphs else c.encode("unicode_escape").decode("ascii") for c in name)
+    return "".join(
+        c if ord(c) in glyphs else c.encode("unicode_escape").decode("ascii") for c in text.printable(name)
+    )
 
 
 @functools.lru_cache(maxsize=8)

@@ -63,6 +63,8 @@ def plot_sweep(table: SweepTable) -> Figure:
     figure = style.new_figure(*PAGE)
     panels = list(figure.subplots(3, 4).flat)
     values = table.column("value")
+    for axes in panels[1:-1]:  # else one whose measure is not defined everywhere would have its own limits
+        axes.sharex(panels[0])
     for axes, measure in zip(panels, MEASURES, strict=False):
         _both_parts(axes, table, "value", measure, log=sweep == LEARNING_RATE)
         _title(axes, readable(measure))

@@ -118,19 +118,26 @@ def fit(
                     if trained[layer]:
                         network.weights[layer] -= rate * weight
                         network.biases[layer] -= rate * bias
-    return Descent(tuple(taken), tuple(costs), divergence(taken, costs))
+    return Descent(tuple(taken), tuple(costs), divergence(taken, costs, y))
 
 
-def divergence(iterations: Sequence[int], costs: Sequence[float]) -> int | None:
+def divergence(iterations: Sequence[int], costs: Sequence[float], y: Array) -> int | None:
     """The iteration at which it shows that a training diverged; None if it did not.
 
-    That is where the cost is first found infinite or NaN; or the last, if it ended above where it began.
-    A network whose units have all died has not diverged: its cost rests at that of a constant answer.
+    That is where the cost is first found infinite or NaN; or the last, if it ended twice as high as it began,
+    and as the best constant answer. A network whose units have died has not diverged: it rests at the cost of
+    that answer.
+
+    Args:
+        iterations, costs: see `Descent`.
+        y: labels 0 and 1 of the training set.
     """
     for iteration, value in zip(iterations, costs, strict=True):
         if not math.isfinite(value):
             return iteration
-    return iterations[-1] if costs[-1] > costs[0] else None
+    share = float(np.mean(y))
+    constant = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    return iterations[-1] if costs[-1] > 2 * max(costs[0], constant) else None
 
 
 def check_rate(learning_rate: float) -> float:

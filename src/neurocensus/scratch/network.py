@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .. import storage
+from .. import array_files
 from ..arguments import integer
 
 Array: TypeAlias = npt.NDArray[np.float64]
+KIND = "neurocensus network"
 
 
 class Network:
@@ -132,10 +133,12 @@ class Network:
         return cls([arrays[f"{name}.weight"] for name in names], [arrays[f"{name}.bias"] for name in names])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the weights to a safetensors file, atomically."""
-        from safetensors.numpy import save
+        """Write the weights to a safetensors file, atomically.
 
-        storage.write_bytes(path, save(self.to_arrays()))
+        Raises:
+            FileNotFoundError, ValueError, OSError: as `neurocensus.storage.atomic`.
+        """
+        array_files.write(path, KIND, self.to_arrays(), {"widths": self.widths})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Network:
@@ -145,15 +148,8 @@ class Network:
             FileNotFoundError: no such file.
             ValueError: not such a file, or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
-        with open(path, "rb") as file:
-            content = file.read()
-        try:
-            return cls.from_arrays(load(content))
-        except (SafetensorError, ValueError) as error:
-            raise ValueError(f"path: expected a network that Network.save wrote in {path}: {error}") from None
+        arrays, _ = array_files.read(path, KIND)
+        return cls.from_arrays(arrays)
 
     def __repr__(self) -> str:
         return f"Network({'-'.join(map(str, self.widths))})"

@@ -69,6 +69,11 @@ class Stack:
             tensor(_padded([network.biases[layer][None] for network in networks])) for layer in range(layers)
         ]
 
+    @property
+    def values(self) -> int:
+        """Activations of the widest layer, of all networks on all examples."""
+        return max(bias.shape[0] * len(self._y) * bias.shape[2] for bias in self._biases)
+
     def step(self) -> None:
         """One update of all networks."""
         *outputs, logits = self._forward()

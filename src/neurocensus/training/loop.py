@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from .. import storage
 from ..capture.names import unwrapped
+from ..devices import available
 from ..preserve import random_states
 from . import files, modes
 from .history import COLUMNS, History
@@ -94,7 +95,7 @@ def fit(
         RuntimeError: another training runs in the folder.
     """
     _check_arguments(train, validation, augment, callbacks, restore, checkpoint_seconds)
-    device = modes.device_of(settings.device)
+    device = available(settings.device)
     autocast = modes.autocast(settings, device)
     if device.type == "cuda":
         torch.cuda.init()  # type: ignore[no-untyped-call] # so that the random states there are kept, too

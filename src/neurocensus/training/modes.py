@@ -59,21 +59,6 @@ def deterministic_convolutions() -> Iterator[None]:
         cudnn.deterministic, cudnn.benchmark = had
 
 
-def device_of(name: str) -> torch.device:
-    """The device of that name.
-
-    Raises:
-        ValueError: there is none here.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # as torch says it
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device: expected one that is available here, got {name!r}: {reason}") from error
-    return device
-
-
 def autocast(settings: Settings, device: torch.device) -> AbstractContextManager[object]:
     """What forward passes run under.
 

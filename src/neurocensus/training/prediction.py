@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from ..devices import available
 from ..preserve import evaluating, random_states
-from .modes import device_of
 from .objective import EVALUATION_BATCH
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def predict(
 
     if not len(examples):
         raise ValueError("examples: expected at least one, got none")
-    place = device_of(device)
+    place = available(device)
     parts = []
     with random_states(), evaluating(model, place), torch.inference_mode():
         for inputs, _ in batches(examples, batch_size, device=place):

@@ -20,7 +20,11 @@ from .samples import pair, setup
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are made and not drawn, which takes most of the time."""
-    monkeypatch.setattr(pages, "draw", lambda figure: pages.Drawing(b"png", 100))
+
+    def draw(figure: object, *, photographs: bool = False) -> pages.Drawing:
+        return pages.Drawing(b"", 100, "jpeg" if photographs else "png")
+
+    monkeypatch.setattr(pages, "draw", draw)
 
 
 def test_the_files(done: Investigation, tmp_path: Path) -> None:
@@ -32,10 +36,10 @@ def test_the_files(done: Investigation, tmp_path: Path) -> None:
     assert pages < names
     assert {
         "report.html", "results.json", "tables.md", "sweeps.csv", "frozen-sweeps.csv", "freezing.png",
-        "strongest-cat-hidden1.png", "responses-cat-hidden1.png", "lives-cat-to-dog.png",
+        "strongest-cat-hidden1.jpg", "responses-cat-hidden1.png", "lives-cat-to-dog.png",
     } < names  # fmt: skip
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<img") == sum(name.endswith(".png") for name in names)
+    assert page.count("<img") == sum(name.endswith((".png", ".jpg")) for name in names)
     body = json.loads((tmp_path / "results.json").read_text())
     assert body["title"] == TITLE
     assert [network["name"] for network in body["networks"]] == ["cat", "dog", "cat to dog"]
@@ -77,7 +81,9 @@ def test_without_sweeps_there_is_less(done: Investigation, tmp_path: Path) -> No
     bare = dataclasses.replace(done, sweeps=None, freezing=None, frozen_sweeps=None)
     names = {path.name for path in report.save(bare, tmp_path)}
     assert not any(name.startswith("sweep") for name in names)
-    assert {"report.html", "strongest-dog-output.png"} < names
+    assert {"report.html", "strongest-dog-output.jpg"} < names
+    hidden = {path.name for path in report.save(bare, tmp_path / "hidden", images=False)}
+    assert {name for name in names if not name.startswith("strongest")} == hidden
     assert json.loads((tmp_path / "results.json").read_text())["sweeps"] is None
 
 

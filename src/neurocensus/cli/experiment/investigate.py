@@ -22,6 +22,11 @@ class Dtype(str, enum.Enum):
 
 
 TRAINING = "Training"
+IMAGES = typer.Option(
+    "--images/--no-images",
+    help="Show the training images that activate each unit most. Without them, the report can be passed on "
+    "where the images may not.",
+)
 
 DATA = typer.Option(
     help="Many images of one class and of the rest: a .npz with x_train, y_train, x_test and y_test (pixels "
@@ -59,6 +64,7 @@ def investigate(
     dtype: Annotated[Dtype, DTYPE] = Dtype.float64,
     device: Annotated[str, DEVICE] = "cpu",
     threads: Annotated[int | None, THREADS] = None,
+    images: Annotated[bool, IMAGES] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Small dense networks from scratch: sweeps, transfer to another class, and what single units do.
@@ -94,7 +100,7 @@ def investigate(
         threads=threads,
     )
     found = investigation.run(setup, out, progress=True, on_start=note)
-    paths = investigation.report.save(found, out)
+    paths = investigation.report.save(found, out, images=images)
     if as_json:
         typer.echo(investigation.report.json_text(found), nl=False)
     else:

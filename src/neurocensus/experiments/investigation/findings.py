@@ -86,11 +86,14 @@ def _dead(done: Investigation) -> Iterator[Finding]:
     name = done.setup.names[0]
     first, *rest = done.studied[name].audit.layers.values()
     others = sum(layer.dead for layer in rest)
-    which = ", ".join(map(str, first.dead_units.tolist())) or "none"
+    which = ", ".join(f"unit {unit}" for unit in first.dead_units.tolist()) or "none"
     yield Finding(
-        f"{DEAD_PUBLISHED} of 20 units of the first hidden layer are dead for all test images (figure 4.4).",
-        f"{first.dead} of {first.units} ({which}), and {others} in the layers behind it. That there are some "
-        "is what matters; which and how many hangs on the initial weights, and the thesis does not give its.",
+        f"There are units that are dead for all images: {DEAD_PUBLISHED} of 20 in the first hidden layer "
+        "(figure 4.4).",
+        f"There are: {first.dead} of {first.units} in the first hidden layer ({which}), {others} behind it. "
+        "Which and how many hangs on the initial weights, which the thesis does not give."
+        if first.dead + others
+        else "There are none.",
         first.dead + others > 0,
     )
     lives = done.studied[name].responses.lives()

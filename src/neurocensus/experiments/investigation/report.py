@@ -33,18 +33,24 @@ class _Plot(NamedTuple):
     title: str
     reading: str
     figure: Figure
+    photographs: bool = False
 
 
-def save(done: Investigation, directory: Path) -> list[Path]:
-    """Leave ``report.html``, ``results.json``, ``tables.md``, ``sweeps.csv`` and the figures."""
-    plots = [(plot, pages.draw(plot.figure)) for plot in _plots(done)]
+def save(done: Investigation, directory: Path, *, images: bool = True) -> list[Path]:
+    """Leave ``report.html``, ``results.json``, ``tables.md``, ``sweeps.csv`` and the figures.
+
+    Args:
+        images: draw contact sheets, which show training images. Without them, the report can be passed on
+            where the images may not.
+    """
+    plots = [(plot, pages.draw(plot.figure, photographs=plot.photographs)) for plot in _plots(done, images)]
     pictures = [pages.picture(plot.title, plot.reading, drawing) for plot, drawing in plots]
     sheets = all_sheets(done)
     files: dict[str, bytes | str] = {
         "results.json": json_text(done),
         "tables.md": "\n".join(sheet.markdown() for sheet in sheets),
         "report.html": pages.render(_page(done, pictures)),
-        **{f"{plot.name}.png": drawing.png for plot, drawing in plots},
+        **{f"{plot.name}{drawing.suffix}": drawing.content for plot, drawing in plots},
     }
     paths = pages.write_files(directory, files)
     for name, table in (("sweeps", done.sweeps), ("frozen-sweeps", done.frozen_sweeps)):
@@ -80,13 +86,15 @@ def json_text(done: Investigation) -> str:
     return out
 
 
-def _plots(done: Investigation) -> Iterator[_Plot]:
+def _plots(done: Investigation, images: bool) -> Iterator[_Plot]:
     comparison = compare({name: one.audit for name, one in done.studied.items()})
     for name, figure in (("range", comparison.plot_range()), ("spectrum", comparison.plot_spectrum(bins=30))):
         yield _Plot(name, *audit_report.PICTURES[name], figure)
     yield from _sweep_plots(done)
     for one in done.studied.values():
         yield from _unit_plots(one)
+        if images:
+            yield from _contact_sheets(one)
 
 
 def _sweep_plots(done: Investigation) -> Iterator[_Plot]:
@@ -146,12 +154,17 @@ def _unit_plots(one: Studied) -> Iterator[_Plot]:
         "When each unit was dead, that is, gave 0 for all test images.",
         plot_lives(one.responses.lives()),
     )
+
+
+def _contact_sheets(one: Studied) -> Iterator[_Plot]:
+    plain, shown = text.file_name(one.name), text.printable(one.name)
     for name, layer in one.top.layers.items():
         yield _Plot(
             f"strongest-{plain}-{name}",
             f"The training images that activate units most: {shown}, {name}",
             "The strongest first. (As figures 4.3 and 5 of the thesis, which show one image a unit.)",
             plot_contact_sheet(layer, one.pair.train),
+            photographs=True,
         )
 
 

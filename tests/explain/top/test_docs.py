@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from neurocensus import explain
-from neurocensus.explain.top_sheet import LIMIT
+from neurocensus.explain.top.contact import LIMIT
 from neurocensus.plots.contact import CLASSES
 
-DOC = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
+DOC = (Path(__file__).parents[3] / "docs" / "explain.md").read_text(encoding="utf-8")
 
 
 class Network:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import integer
-from . import responses_files as files
-from .responses import REDUCTIONS, Reduce, Responses, check_alike, joined
+from ...arguments import integer
+from . import files
+from .result import REDUCTIONS, Reduce, Responses, check_alike, joined
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..selection import Layers
-    from .responses_arrays import ArrayProbe
-    from .responses_torch import TorchProbe
+    from ...selection import Layers
+    from .arrays import ArrayProbe
+    from .modules import TorchProbe
 
 
 class ResponseRecorder:
@@ -177,7 +177,7 @@ class RecordEvery:
 
     def __call__(self, epoch: int, model: nn.Module) -> Mapping[str, float]:
         """Record if it is time to; nothing joins the epoch's row."""
-        from ..capture.names import unwrapped
+        from ...capture.names import unwrapped
 
         if unwrapped(model) is not self.recorder.model:
             raise ValueError(
@@ -195,7 +195,7 @@ def _probe(
 ) -> TorchProbe | ArrayProbe:
     torch = sys.modules.get("torch")  # without it there is no torch model
     if torch is not None and isinstance(model, torch.nn.Module):
-        from .responses_torch import TorchProbe
+        from .modules import TorchProbe
 
         return TorchProbe(model, inputs, layers=layers, reduce=reduce, **options)
     if not callable(getattr(model, "activations", None)):
@@ -206,7 +206,7 @@ def _probe(
     given = [name for name, value in options.items() if value not in (None, 0)]
     if given:
         raise TypeError(f"{given[0]}: expected none with a model without torch, got {options[given[0]]!r}")
-    from .responses_arrays import ArrayProbe
+    from .arrays import ArrayProbe
 
     return ArrayProbe(model, inputs, layers=layers)
 

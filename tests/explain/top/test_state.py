@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from neurocensus import reference
 from neurocensus.explain import TopState
-from neurocensus.explain.top_torch import DeviceBest
+from neurocensus.explain.top.device import DeviceBest
 
-from ..conftest import shared_data
-from ..parity.test_update import DTYPES, KINDS, cast, exact, values_like_activations
+from ...conftest import shared_data
+from ...parity.test_update import DTYPES, KINDS, cast, exact, values_like_activations
 
 Array = np.ndarray[Any, Any]
 Where = Literal["numpy", "torch", "device"]

@@ -13,8 +13,8 @@ from neurocensus.explain import Responses, plot_responses
 from neurocensus.plots import style
 from neurocensus.plots.responses import LIMIT, TINT
 
-from ..audit_samples import NASTY_NAMES
-from .test_responses import of
+from ...audit_samples import NASTY_NAMES
+from .test_result import of
 
 
 def drawn(figure: Figure) -> Figure:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import integer
-from .top_pictures import Pictures
-from .top_result import LayerTop
+from ...arguments import integer
+from .pictures import Pictures
+from .result import LayerTop
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +56,6 @@ def plot_contact_sheet(
     pictures = Pictures(images, labels, classes)
     pictures.check(int(layer.examples[wanted[:limit]].max()))
 
-    from ..plots.contact import draw
+    from ...plots.contact import draw
 
     return draw(layer, pictures, wanted[:limit], chosen=len(wanted))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import is_torch
-from ..data.examples import Examples
+from ...arrays import is_torch
+from ...data.examples import Examples
 
 Pixels = npt.NDArray[np.uint8]
 

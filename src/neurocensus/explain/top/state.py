@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import integer
-from ..arrays import is_torch
-from ..threads import thread_count
-from . import top_numpy
-from .views import view
+from ...arguments import integer
+from ...arrays import is_torch
+from ...threads import thread_count
+from ..views import view
+from . import host
 
 if TYPE_CHECKING:
     import torch
 
-    from .top_torch import DeviceBest
+    from .device import DeviceBest
 
 
 class TopState:
@@ -146,19 +146,19 @@ class TopState:
         return f"TopState(units={self.units}, k={self.k}, next_example={self.next_example})"
 
 
-def _best(units: int, k: int, device: str | torch.device | None) -> top_numpy.HostBest | DeviceBest:
+def _best(units: int, k: int, device: str | torch.device | None) -> host.HostBest | DeviceBest:
     if device is not None and str(device) != "cpu":
-        from . import top_torch
+        from .device import DeviceBest, cuda_device
 
-        place = top_torch.cuda_device(device)
+        place = cuda_device(device)
         if place is not None:
-            return top_torch.DeviceBest(units, k, place)
-    return top_numpy.HostBest(units, k)
+            return DeviceBest(units, k, place)
+    return host.HostBest(units, k)
 
 
 def _peaks(seen: Any) -> Any:
     if is_torch(seen.values):
-        from . import top_torch
+        from .device import peaks
 
-        return top_torch.peaks(seen)
-    return top_numpy.peaks(seen)
+        return peaks(seen)
+    return host.peaks(seen)

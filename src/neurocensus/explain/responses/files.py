@@ -1,7 +1,7 @@
 """Files of responses: one for each `Responses`, or a folder with one for each step of a recorder.
 
 A file holds ``steps`` and, for each layer by its number, ``<number>.values`` and ``<number>.silent``;
-everything else is JSON in its metadata (see `files`).
+everything else is JSON in its metadata (see `neurocensus.array_files`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy.typing as npt
 
-from . import files
-from .responses import Responses, joined
+from ... import array_files
+from .result import Responses, joined
 
 FORMAT: Final = "neurocensus.responses"
 
@@ -33,7 +33,7 @@ def write(responses: Responses, path: str | os.PathLike[str]) -> None:
         "reduce": responses.reduce,
         "fingerprint": responses.fingerprint,
     }
-    files.write(path, FORMAT, arrays, body)
+    array_files.write(path, FORMAT, arrays, body)
 
 
 def read(path: str | os.PathLike[str]) -> Responses:
@@ -69,7 +69,7 @@ def _step_file(folder: Path, step: int) -> Path:
 
 
 def _read(path: Path) -> Responses:
-    arrays, body = files.read(path, FORMAT)
+    arrays, body = array_files.read(path, FORMAT)
     try:
         parts = {
             part: {name: arrays[f"{number}.{part}"] for number, name in enumerate(body["layers"])}

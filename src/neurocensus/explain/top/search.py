@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import integer
-from .layers import chosen
-from .top_result import LayerTop, TopExamples
-from .top_state import TopState
+from ...arguments import integer
+from ..layers import chosen
+from .result import LayerTop, TopExamples
+from .state import TopState
 
 if TYPE_CHECKING:
     import torch
 
-    from ..selection import Layers
+    from ...selection import Layers
 
 
 def top_examples(
@@ -60,9 +60,9 @@ def top_examples(
         _refuse(name for name, value in fixed.items() if value is not None)
         return _of_arrays(model, loader, integer("k", k, 1), layers, max_examples)
 
-    from ..capture.names import unwrapped
-    from ..running import run
-    from .top_recorder import TopRecorder
+    from ...capture.names import unwrapped
+    from ...running import run
+    from .recorder import TopRecorder
 
     recorder = TopRecorder(unwrapped(model), k, layers=layers, unit_axis=unit_axis, example_axis=example_axis)
     examples, _ = run(

@@ -10,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from .. import storage, text
-from . import files
+from ... import array_files, storage, text
 
 FORMAT: Final = "neurocensus.top"
 
@@ -108,7 +107,7 @@ class TopExamples:
             arrays[f"layers.{index}.examples"] = layer.examples
             layers.append({"name": layer.name, "kind": layer.kind})
         body = {"model": self.model, "examples": self.examples, "layers": layers}
-        return files.dump(FORMAT, arrays, body)
+        return array_files.dump(FORMAT, arrays, body)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TopExamples:
@@ -118,7 +117,7 @@ class TopExamples:
             FileNotFoundError: there is no such file.
             ValueError: it is damaged, something else, or of a newer format.
         """
-        arrays, body = files.read(path, FORMAT)
+        arrays, body = array_files.read(path, FORMAT)
         try:
             layers = {
                 entry["name"]: LayerTop(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from neurocensus.explain import Responses
-from neurocensus.explain.responses import joined
+from neurocensus.explain.responses.result import joined
 
-from ..audit_samples import NASTY_NAMES
+from ...audit_samples import NASTY_NAMES
 
 SIZES = st.integers(1, 4)
 FLOATS = st.sampled_from([0.0, -0.0, 1.0, -1.5, np.nan, np.inf]) | st.floats(width=32)
@@ -158,58 +157,6 @@ class TestJoined:
     def test_of_nothing(self) -> None:
         with pytest.raises(ValueError, match="parts: expected at least one, got none"):
             joined([])
-
-
-class TestFiles:
-    @given(some())
-    def test_a_round_trip_keeps_every_bit(self, tmp_path_factory: Any, responses: Responses) -> None:
-        path = tmp_path_factory.getbasetemp() / "responses.safetensors"
-        responses.save(path)
-        assert_same(Responses.load(path), responses)
-
-    def test_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match=r"x\.safetensors: expected a file"):
-            Responses.load(tmp_path / "x.safetensors")
-
-    def test_a_folder_without_records(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match=r"expected files step-\*\.safetensors"):
-            Responses.load(tmp_path)
-
-    @pytest.mark.parametrize("keep", [0, 7, 100, -1])
-    def test_a_part_of_a_file(self, tmp_path: Path, keep: int) -> None:
-        path = tmp_path / "r.safetensors"
-        of([[[0, 1]]]).save(path)
-        path.write_bytes(path.read_bytes()[:keep])
-        with pytest.raises(
-            ValueError, match=r"r\.safetensors: expected a whole file of format 'neurocensus.responses'"
-        ):
-            Responses.load(path)
-
-    @pytest.mark.parametrize(
-        ("arrays", "body", "message"),
-        [
-            ({"0.silent": None}, {}, "expected the entry '0.silent' of responses, found none"),
-            ({}, {"model": None}, "expected the entry 'model' of responses, found none"),
-            ({"steps": np.array([3, 1])}, {}, "impossible content: steps: .* each above the one before"),
-            ({"0.values": np.zeros((2, 1, 2))}, {}, "impossible content: .*expected float32, got float64"),
-            ({}, {"reduce": "sum"}, "impossible content: reduce: expected 'max' or 'mean', got 'sum'"),
-        ],
-    )
-    def test_files_that_no_recorder_wrote(
-        self, tmp_path: Path, arrays: dict[str, Any], body: dict[str, Any], message: str
-    ) -> None:
-        from neurocensus.explain import files
-
-        path = tmp_path / "r.safetensors"
-        of([[[0, 1]], [[1, 0]]]).save(path)
-        content, noted = files.read(path, "neurocensus.responses")
-        changed = [
-            {name: value for name, value in {**old, **new}.items() if value is not None}
-            for old, new in ((content, arrays), (noted, body))
-        ]
-        files.write(path, "neurocensus.responses", *changed)
-        with pytest.raises(ValueError, match=message):
-            Responses.load(path)
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..selection import unknown
-from .lives import Mask
-from .responses import Floats32
+from ..layers import chosen
+from ..lives import Mask
+from .result import Floats32
 
 
 class ArrayProbe:
@@ -32,7 +31,7 @@ class ArrayProbe:
         """What each layer answers now: values and what is silent, (examples, units), in network order."""
         found: Mapping[str, Any] = self.model.activations(self._inputs.copy())
         out = {}
-        for name in _chosen(self._layers, list(found)):
+        for name in chosen(self._layers, list(found)):
             values = np.asarray(found[name])
             if values.ndim != 2 or len(values) != examples or values.dtype.kind != "f":
                 raise ValueError(
@@ -42,25 +41,3 @@ class ArrayProbe:
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
                 out[name] = values.astype(np.float32), values == 0
         return out
-
-
-def _chosen(layers: Any, names: list[str]) -> list[str]:
-    """Those of `names` that `layers` takes: all, those of a list, or those that a pattern is found in."""
-    if isinstance(layers, str):
-        if layers != "activations":
-            raise ValueError(
-                f"layers: expected 'activations', a list of names or a compiled regular expression for a "
-                f"model without torch, got {layers!r}"
-            )
-        return names
-    if isinstance(layers, re.Pattern):
-        wanted = [name for name in names if layers.search(name)]
-    else:
-        wanted = list(layers)
-        for name in wanted:
-            if name not in names:
-                raise unknown(name, names, names)
-        wanted = [name for name in names if name in wanted]
-    if not wanted:
-        raise ValueError(f"layers: expected at least one of {names}, got {layers!r}, which chooses none")
-    return wanted

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from ..arguments import integer
-from ..capture.names import unwrapped
-from ..observer import Observer
-from ..selection import Layers
-from .top_result import LayerTop, TopExamples
-from .top_state import TopState
+from ...arguments import integer
+from ...capture.names import unwrapped
+from ...observer import Observer
+from ...selection import Layers
+from .result import LayerTop, TopExamples
+from .state import TopState
 
 
 class TopRecorder(Observer):

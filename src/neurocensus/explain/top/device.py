@@ -1,6 +1,6 @@
 """The k best examples of each unit with torch, on any device: nothing here waits for one.
 
-`top_numpy` is the same on the host.
+`host` does the same in NumPy.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..devices import available
-from .top_numpy import Indices, Reals
-from .views import View
+from ...devices import available
+from ..views import View
+from .host import Indices, Reals
 
 
 def peaks(view: View) -> Tensor:
@@ -30,7 +30,7 @@ def peaks(view: View) -> Tensor:
 
 
 class DeviceBest:
-    """Two tensors (units, k), kept as `top_numpy.HostBest` keeps its arrays."""
+    """Two tensors (units, k), kept as `host.HostBest` keeps its arrays."""
 
     def __init__(self, units: int, k: int, device: torch.device) -> None:
         self.device = device

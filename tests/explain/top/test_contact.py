@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from PIL import Image
 
 from neurocensus.data import Examples
-from neurocensus.explain import LayerTop, TopExamples, TopState, plot_contact_sheet, save_top
+from neurocensus.explain import LayerTop, TopState, plot_contact_sheet
 from neurocensus.plots import contact, style
 
-from ..audit_samples import NASTY_NAMES
-from ..conftest import shared_data
+from ...audit_samples import NASTY_NAMES
+from ...conftest import shared_data
 
 Array = np.ndarray[Any, Any]
 COLORS = np.random.default_rng(0).integers(0, 256, (60, 3), np.uint8)
@@ -275,27 +272,3 @@ def test_wrong_labels_are_refused(options: dict[str, Any], kind: type[Exception]
 def test_too_few_labels_for_a_function_of_images_are_refused() -> None:
     with pytest.raises(ValueError, match="labels: expected a class for each of at least"):
         plot_contact_sheet(random_layer(4, 2), PICTURES.__getitem__, labels=[0, 1])
-
-
-def test_a_folder_gets_the_numbers_and_a_sheet_of_each_layer(tmp_path: Path) -> None:
-    layers = {name: random_layer(2, 2, name=name) for name in NASTY_NAMES}
-    top = TopExamples(layers, model="m", examples=60)
-    paths = save_top(top, tmp_path / "new" / "top", PICTURES, labels=[0] * 60, classes=["a"])
-    assert {path.name for path in paths} == {path.name for path in (tmp_path / "new" / "top").iterdir()}
-    names = [path.name for path in paths]
-    assert names[0] == "top.safetensors"
-    assert names[1] == "1-_script_alert_1_script_.jpg"
-    assert all(re.fullmatch(r"\d-[\w.-]*\.jpg", name, re.ASCII) for name in names[1:])
-    assert len(names) == 1 + len(layers)
-    assert list(TopExamples.load(paths[0]).layers) == list(NASTY_NAMES)
-    for path in paths[1:]:
-        with Image.open(path) as sheet:
-            assert sheet.format == "JPEG"
-    assert [path.name for path in save_top(top, tmp_path / "other")] == ["top.safetensors"]
-
-
-def test_a_folder_that_fails_is_left_as_it_was(tmp_path: Path) -> None:
-    top = TopExamples({"a": random_layer(2, 2)}, model="m", examples=60)
-    with pytest.raises(ValueError, match="expected a picture for each"):
-        save_top(top, tmp_path / "top", PICTURES[:1])
-    assert not (tmp_path / "top").exists()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from .. import tables, text
-from .lives import Lives, Mask, Steps, ascending
+from ... import tables, text
+from ..lives import Lives, Mask, Steps, ascending
 
 if TYPE_CHECKING:
     import pandas
@@ -146,7 +146,7 @@ class Responses:
         Raises:
             FileNotFoundError, ValueError, OSError: as `neurocensus.Audit.save`.
         """
-        from .responses_files import write
+        from .files import write
 
         write(self, path)
 
@@ -158,7 +158,7 @@ class Responses:
             FileNotFoundError: there is no such file, or nothing recorded in the folder.
             ValueError: a damaged file, or another one.
         """
-        from .responses_files import read
+        from .files import read
 
         return read(path)
 
@@ -177,7 +177,7 @@ class Responses:
 
 def plot_responses(responses: Responses, layer: str, units: Sequence[int] | None = None) -> Figure:
     """Draw the answers of a layer's units: see `neurocensus.plots.responses.plot_responses`."""
-    from ..plots.responses import plot_responses as plot
+    from ...plots.responses import plot_responses as plot
 
     return plot(responses, layer, units)
 

@@ -16,7 +16,7 @@ from neurocensus.explain.lives import STATUSES
 from neurocensus.plots import lives, responses
 from neurocensus.training import Settings
 
-DOC = (Path(__file__).parents[2] / "docs" / "responses.md").read_text(encoding="utf-8")
+DOC = (Path(__file__).parents[3] / "docs" / "responses.md").read_text(encoding="utf-8")
 
 
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

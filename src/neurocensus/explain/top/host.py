@@ -1,4 +1,4 @@
-"""The k best examples of each unit on the host, in NumPy. `top_torch` is the same on a device."""
+"""The k best examples of each unit on the host, in NumPy. `device` does the same with torch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrays import is_torch
-from .views import View
+from ...arrays import is_torch
+from ..views import View
 
 Reals = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

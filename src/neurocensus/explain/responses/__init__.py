@@ -1,0 +1,1 @@
+"""What units answer to a few chosen inputs while a model is trained."""

@@ -1,0 +1,1 @@
+"""Maximum activation: the inputs that activate each unit of a model most, found, kept and shown."""
