@@ -52,7 +52,10 @@ def train_and_measure(
     place = None if folder is None else Path(folder)
     done = None if place is None else place / f"{stem}.json"
     checkpoint = None if place is None else place / f"{stem}.checkpoint"
-    key = fingerprint(networks, *problem, rates, frozen, iterations, dtype, [dict(fact) for fact in facts])
+    records: list[dict[str, Any]] = [
+        {"network": baseline.name, **fact} for baseline, fact in zip(baselines, facts, strict=True)
+    ]
+    key = fingerprint(networks, *problem, rates, frozen, iterations, dtype, records)
     found = None if done is None else _read(done, key)
     if found is not None:
         return found
@@ -69,20 +72,17 @@ def train_and_measure(
         checkpoint=checkpoint,
         progress=None if on_start is None else on_start(),
     )
-    records = [
-        {
-            "network": baseline.name,
-            **fact,
+    for record, baseline, before, after in zip(records, baselines, networks, trained, strict=True):
+        lost = after.descent.diverged is not None
+        record |= {
             "learning_rate": baseline.learning_rate,
             "widths": "-".join(map(str, before.widths)),
             "iterations": baseline.iterations,
             "cost": after.descent.costs[-1],
             "diverged": after.descent.diverged,
             "units": sum(before.widths[1:]),
-            **measure(None if after.descent.diverged is not None else after.network, problem),
+            **measure(None if lost else after.network, problem),
         }
-        for baseline, fact, before, after in zip(baselines, facts, networks, trained, strict=True)
-    ]
     if done is not None and checkpoint is not None:
         body = {"key": key, "records": records}
         storage.write_text(done, tables.json_text(tables.json_ready(body)))

@@ -25,5 +25,10 @@ def pair(name: str, *, seed: int, train: int = 24, test: int = 14, size: int = 5
 
 def setup(**changes: Any) -> Setup:
     """All parts, two values a sweep."""
-    options: dict[str, Any] = {"scale": 0.04, "iterations": 60}
-    return Setup(pair("cat", seed=1), pair("dog", seed=2, train=12), **{**options, **changes})
+    options: dict[str, Any] = {
+        "source": pair("cat", seed=1),
+        "target": pair("dog", seed=2, train=12),
+        "scale": 0.04,
+        "iterations": 60,
+    }
+    return Setup(**{**options, **changes})

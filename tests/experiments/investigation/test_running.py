@@ -13,7 +13,7 @@ from neurocensus.experiments.investigation.report import json_text
 from neurocensus.scratch import Network, audit, fit
 from neurocensus.storage import load
 
-from .samples import setup
+from .samples import pair, setup
 
 
 def test_the_three_networks_are_those_that_fit_would_give(done: Investigation) -> None:
@@ -32,8 +32,11 @@ def test_the_three_networks_are_those_that_fit_would_give(done: Investigation) -
         assert (one.top.k, one.top.examples) == (9, len(problems[name].train.x))
         assert one.responses.steps[0] == 0
         assert one.responses.steps[-1] == 60
-        last = one.network.activations(x)["hidden1"].astype(np.float32)
-        np.testing.assert_array_equal(one.responses.layers["hidden1"][-1], last)
+        both = np.concatenate([part.x for part in problems[name]])
+        last = one.network.activations(both)["hidden1"].astype(np.float32)
+        np.testing.assert_allclose(one.responses.layers["hidden1"][-1], last, rtol=1e-6)
+        assert one.responses.inputs[0] == f"training {one.pair.train.classes[0]} 0"
+        assert (one.whole.dead, one.whole.examples) == (audit(one.network, both).dead, len(both))
 
 
 def test_all_sweeps_are_there(done: Investigation) -> None:
@@ -49,7 +52,7 @@ def test_all_sweeps_are_there(done: Investigation) -> None:
     free = done.frozen_sweeps.of("nothing").records
     assert [r["cost"] for r in free] == [r["cost"] for r in done.sweeps.of("cat to dog").records]
     # All frozen but the output: what is before it does not change.
-    fixed = done.frozen_sweeps.of("cat, dog 1, dog 2, dog 3", "learning_rate").records
+    fixed = done.frozen_sweeps.of("source, new 1, new 2, new 3", "learning_rate").records
     assert len({record["train_nnu"] for record in fixed}) == 1
 
 
@@ -63,6 +66,7 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, done: Investigation) -> 
     written = network.stat().st_mtime_ns
     told.clear()
     whole = run(setup(), tmp_path, progress=False, on_start=told.append)
+    assert not any("training" in line for line in told)
     assert network.stat().st_mtime_ns == written
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
     assert len([line for line in told if "sweep" in line]) == 16 * 4
@@ -104,3 +108,13 @@ def test_interrupted_it_goes_on(tmp_path: Path, done: Investigation) -> None:
     assert len(list(tmp_path.glob("sweeps/*.json"))) == 6
     again = run(setup(), tmp_path, progress=False)
     assert json.loads(json_text(again)) == json.loads(json_text(done))
+
+
+def test_the_same_images_under_another_name_are_another_run(tmp_path: Path) -> None:
+    first = run(setup(only=("sweeps",), iterations=3), tmp_path, progress=False)
+    other = setup(source=pair("cat?", seed=1), only=("sweeps",), iterations=3)
+    renamed = run(other, tmp_path, progress=False)
+    assert first.sweeps is not None
+    assert renamed.sweeps is not None
+    assert renamed.sweeps.networks == ("cat?", "dog", "cat? to dog")
+    assert renamed.studied["cat?"].responses.inputs[1] == "training cat? 1"

@@ -31,18 +31,23 @@ def test_names_and_scale() -> None:
 
 def test_variants_are_the_subsets_of_the_new_layers_with_the_source_and_without() -> None:
     source = Network.create((6, 5, 4, 1))
-    found = variants(Baseline("x", 6, hidden=(3, 2), source=source), "cat", "dog")
+    found = variants(Baseline("x", 6, hidden=(3, 2), source=source))
     assert found == {
         "nothing": frozenset(),
-        "dog 1": {"hidden3"},
-        "dog 2": {"hidden4"},
-        "dog 1, dog 2": {"hidden3", "hidden4"},
-        "cat": {"hidden1", "hidden2"},
-        "cat, dog 1": {"hidden1", "hidden2", "hidden3"},
-        "cat, dog 2": {"hidden1", "hidden2", "hidden4"},
-        "cat, dog 1, dog 2": {"hidden1", "hidden2", "hidden3", "hidden4"},
+        "new 1": {"hidden3"},
+        "new 2": {"hidden4"},
+        "new 1, new 2": {"hidden3", "hidden4"},
+        "source": {"hidden1", "hidden2"},
+        "source, new 1": {"hidden1", "hidden2", "hidden3"},
+        "source, new 2": {"hidden1", "hidden2", "hidden4"},
+        "source, new 1, new 2": {"hidden1", "hidden2", "hidden3", "hidden4"},
     }
     assert next(iter(found)) == "nothing"
+
+
+@pytest.mark.parametrize("name", ["{", "cat{0}", "}{", "$x$"])
+def test_names_with_braces_are_names(name: str) -> None:
+    assert dict(setup(source=pair(name, seed=1)).facts())["source"].startswith(f"{name}: 24 training images")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,17 @@ def test_variants_are_the_subsets_of_the_new_layers_with_the_source_and_without(
         ({"threads": 0}, ValueError, "threads: expected at least 1"),
         ({"seed": 1.5}, TypeError, "seed: expected an integer"),
         ({"target": pair("dog", seed=2, size=6)}, ValueError, r"target: .* the source's size, \(5, 5, 3\)"),
-        ({"target": pair("cat", seed=2)}, ValueError, "target: expected another class .* 'cat' in both"),
+        (
+            {"target": pair("cat", seed=2)},
+            ValueError,
+            "target: expected a class whose .* 'cat' and 'cat'; rename",
+        ),
+        (
+            {"target": pair("CAT", seed=2)},
+            ValueError,
+            "target: expected a class whose .* 'CAT' and 'cat'; rename",
+        ),
+        ({"target": pair("d" * 120, seed=2)}, ValueError, "classes of 50 letters at most"),
     ],
 )
 def test_bad_input(change: dict[str, Any], kind: type[Exception], message: str) -> None:

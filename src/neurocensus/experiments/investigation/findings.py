@@ -6,18 +6,20 @@ Source: J. Smith, *Qualitative Assessment Metrics for Transfer Learning*, sectio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
 from ... import text
-from ...explain import Lives
+from ...result import Audit
 from ...sweeps.lines import best_fit
 from ...sweeps.records import LEARNING_RATE
+from ...sweeps.table import SweepTable
 from .running import Investigation
+from .studied import Studied
 
 TABLE_4_1: Final = MappingProxyType(
     {
@@ -42,19 +44,17 @@ DEAD_PUBLISHED: Final = 5
 """Dead units among the 20 of the first hidden layer: neurons 4, 7, 12, 14 and 19 (figure 4.4)."""
 
 
+Verdict: TypeAlias = Literal["agrees", "in part", "does not agree", "open"]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One of the thesis's statements and what came out here."""
 
     statement: str
     found: str
-    agrees: bool | None
-    """None: neither one nor the other."""
-
-    @property
-    def verdict(self) -> str:
-        """For people."""
-        return {True: "agrees", False: "does not agree", None: "open"}[self.agrees]
+    verdict: Verdict
+    """"open": what was found speaks neither for it nor against."""
 
 
 def findings(investigation: Investigation) -> list[Finding]:
@@ -64,133 +64,146 @@ def findings(investigation: Investigation) -> list[Finding]:
 
 def _findings(done: Investigation) -> Iterator[Finding]:
     yield _accuracy(done)
-    yield from _dead(done)
+    yield _dead(done)
+    yield _flat(done)
     yield _even(done)
     if done.sweeps is not None:
-        yield _best_rates(done)
-        yield from _transfer(done)
-        yield _trends(done)
+        yield _best_rates(done.sweeps.of(done.setup.names[0], LEARNING_RATE))
+        for sweep in ("hidden1", None):
+            yield _transfer(done, done.sweeps, sweep)
+        yield _trends(done, done.sweeps)
 
 
 def _accuracy(done: Investigation) -> Finding:
     name = done.setup.names[0]
-    accuracy = done.studied[name].confusions["test"].accuracy
+    found = done.studied[name].confusions
     return Finding(
-        f"The baseline {name} network reaches a test accuracy of {TABLE_4_1['accuracy']:g} (table 4.1).",
-        f"{accuracy:.3f}, and {done.studied[name].confusions['train'].accuracy:.3f} on the training images.",
-        abs(accuracy - TABLE_4_1["accuracy"]) < ROUNDING,
+        f"The baseline cat network reaches a test accuracy of {TABLE_4_1['accuracy']:g} (table 4.1).",
+        f"{name}: {found['test'].accuracy:.3f}, and {found['train'].accuracy:.3f} on the training images.",
+        "agrees" if abs(found["test"].accuracy - TABLE_4_1["accuracy"]) < ROUNDING else "does not agree",
     )
 
 
-def _dead(done: Investigation) -> Iterator[Finding]:
-    name = done.setup.names[0]
-    first, *rest = done.studied[name].audit.layers.values()
-    others = sum(layer.dead for layer in rest)
-    which = ", ".join(f"unit {unit}" for unit in first.dead_units.tolist()) or "none"
-    yield Finding(
-        f"There are units that are dead for all images: {DEAD_PUBLISHED} of 20 in the first hidden layer "
-        "(figure 4.4).",
-        f"There are: {first.dead} of {first.units} in the first hidden layer ({which}), {others} behind it. "
-        "Which and how many hangs on the initial weights, which the thesis does not give."
-        if first.dead + others
-        else "There are none.",
-        first.dead + others > 0,
-    )
-    lives = done.studied[name].responses.lives()
-    born, died = (sum(layer.counts()[kind] for layer in lives.values()) for kind in ("born dead", "died"))
-    yield Finding(
-        "Dead units are flat lines through training, for any input (figure 4.4 and appendix 2).",
-        f"Of the {born + died} units dead at the end, {born} were dead at every record, before training too, "
-        f"and {died} died on the way{_when(lives)}.",
-        born > died if born + died else None,
+def _dead(done: Investigation) -> Finding:
+    one = done.studied[done.setup.names[0]]
+    first = next(iter(one.whole.layers.values())).dead
+    return Finding(
+        f"Units of the first hidden layer are dead for the entire data set: {DEAD_PUBLISHED} of 20 (4.1.5, "
+        "figure 4.4).",
+        f"{one.name}: {_units(one.whole)} for all {one.whole.examples} images; {_units(one.audit)} for the "
+        f"{one.audit.examples} test images alone. Which and how many hangs on the initial weights, which the "
+        "thesis does not give.",
+        "agrees" if first else "in part" if one.whole.dead else "does not agree",
     )
 
 
-def _when(lives: dict[str, Lives]) -> str:
-    steps = [life.deaths[-1] for layer in lives.values() for life in layer.lives if life.status == "died"]
-    return f", between iterations {min(steps):,} and {max(steps):,}" if steps else ""
+def _units(audit: Audit) -> str:
+    """Dead units layer by layer."""
+    dead = [
+        f"{layer.dead} of {layer.units} in {name} ({', '.join(map(str, layer.dead_units))})"
+        for name, layer in audit.layers.items()
+        if layer.dead
+    ]
+    return ", ".join(dead) or "none"
+
+
+def _flat(done: Investigation) -> Finding:
+    one = done.studied[done.setup.names[0]]
+    lives = [life for layer in one.responses.lives().values() for life in layer.lives]
+    born = sum(life.status == "born dead" for life in lives)
+    deaths = [life.deaths[-1] for life in lives if life.status == "died"]
+    when = f", between iterations {min(deaths):,} and {max(deaths):,}" if deaths else ""
+    return Finding(
+        "Dead units are flat lines all through training, for any input (figure 4.4 and appendix 2).",
+        f"{one.name}: of {text.plural(born + len(deaths), 'unit')} dead at the end for all images, {born} "
+        f"{'was' if born == 1 else 'were'} so at every record, before training too, and {len(deaths)} died "
+        f"on the way{when}.",
+        "open"
+        if not born + len(deaths)
+        else "agrees"
+        if not deaths
+        else "in part"
+        if born
+        else "does not agree",
+    )
 
 
 def _even(done: Investigation) -> Finding:
-    consistency = {name: _consistency(done, name) for name in done.setup.names}
-    name = done.setup.names[0]
-    best = max(done.studied.values(), key=lambda one: one.confusions["test"].accuracy).name
+    consistency = {one.name: _consistency(one) for one in done.studied.values()}
+    mine, *others = consistency.values()
+    known = not any(map(math.isnan, consistency.values()))
     return Finding(
-        f"The most successful network, {name}, has about even maxima in its layers (figure 4.3).",
+        "The maxima of its layers are about even in the baseline cat network, the most successful one "
+        "(figure 4.3).",
         "Standard deviation of the hidden layers' maxima over their mean: "
-        + "; ".join(f"{other} {value:.2f}" for other, value in consistency.items())
-        + f". The highest test accuracy is that of {best}.",
-        consistency[best] == min(consistency.values()),
+        + "; ".join(f"{name} {text.real(value)}" for name, value in consistency.items())
+        + ".",
+        "open" if not known else "agrees" if mine < min(others) else "does not agree",
     )
 
 
-def _consistency(done: Investigation, name: str) -> float:
-    *hidden, _ = done.studied[name].audit.layers.values()
+def _consistency(one: Studied) -> float:
+    *hidden, _ = one.audit.layers.values()
     maxima = np.array([layer.max for layer in hidden])
     return float(maxima.std() / maxima.mean()) if maxima.mean() else math.nan
 
 
-def _best_rates(done: Investigation) -> Finding:
-    assert done.sweeps is not None
-    name = done.setup.names[0]
-    table = done.sweeps.of(name, LEARNING_RATE)
-    rates, accuracy = table.column("value"), table.column("test_accuracy")
+def _best_rates(table: SweepTable) -> Finding:
     statement = "The best learning rates lie towards zero, on a logarithmic scale (section 3.1)."
-    if np.isnan(accuracy).all():
-        return Finding(statement, "All networks of the sweep diverged.", None)
-    best, alike = rates[accuracy == np.nanmax(accuracy)], rates[table.one_class()]
+    rates, accuracy = table.column("value"), table.column("test_accuracy")
+    alike = table.one_class()
+    if np.isnan(accuracy).all() or alike[accuracy == np.nanmax(accuracy)].all():
+        return Finding(statement, "No network of the sweep tells the classes apart.", "open")
+    best = rates[accuracy == np.nanmax(accuracy)]
+    named = " and ".join(f"{rate:.2g}" for rate in best[:2]) if len(best) < 3 else f"{len(best)} rates, the "
+    named += f"highest {best.max():.2g}" if len(best) > 2 else ""
     return Finding(
         statement,
-        f"The best test accuracy is at {best.min():.2g} to {best.max():.2g}. {len(alike)} of {len(rates)} "
-        "networks give all images one class"
-        + (f", those of rates from {alike.min():.2g} to {alike.max():.2g}." if len(alike) else "."),
-        bool(best.max() < 0.1),
+        f"{table.networks[0]}: the best test accuracy is at {named}. {alike.sum()} of {len(rates)} networks "
+        "give all images one class" + (f", the lowest at {rates[alike].min():.2g}." if alike.any() else "."),
+        "agrees" if best.max() < 0.1 else "does not agree",
     )
 
 
-def _transfer(done: Investigation) -> Iterator[Finding]:
-    assert done.sweeps is not None
+def _transfer(done: Investigation, sweeps: SweepTable, sweep: str | None) -> Finding:
     _, target, both = done.setup.names
-    for sweep, figure in (("hidden1", "figure 4.2"), (None, "section 4.1.3")):
-        alone, moved = (_accuracies(done, name, sweep) for name in (target, both))
-        pairs = list(zip(alone, moved, strict=True))
-        better = sum(b > a for a, b in pairs)
-        worse = sum(b < a for a, b in pairs)
-        means = [_mean(alone), _mean(moved)]
-        where = "the sweep of the first hidden layer" if sweep else "all sweeps"
-        yield Finding(
-            f"Transfer improves the {target} network's accuracy, in {where} ({figure}).",
-            f"Mean test accuracy {means[0]:.3f} alone, {means[1]:.3f} transferred; better in {better}, worse "
-            f"in {worse} of {len(pairs)} pairs.",
-            None if any(map(math.isnan, means)) else means[1] > means[0] and better > worse,
-        )
+    alone, moved = (sweeps.of(name, sweep).column("test_accuracy") for name in (target, both))
+    known = ~np.isnan(alone) & ~np.isnan(moved)
+    alone, moved = alone[known], moved[known]
+    where = "the sweep of the first hidden layer" if sweep else "all sweeps"
+    statement = f"Transfer improves the dog network's accuracy, in {where} (4.1.3, figure 4.2)."
+    if not len(alone):
+        return Finding(statement, "There is no pair of networks that did not diverge.", "open")
+    better, worse = int((moved > alone).sum()), int((moved < alone).sum())
+    gain = float(moved.mean() - alone.mean())
+    verdict: Verdict = "open"
+    if gain > 0 and better > worse:
+        verdict = "agrees"
+    elif gain <= 0 and better <= worse:
+        verdict = "does not agree"
+    return Finding(
+        statement,
+        f"Mean test accuracy {alone.mean():.3f} of {target}, {moved.mean():.3f} of {both}; better in "
+        f"{better}, worse in {worse} of {len(alone)} pairs.",
+        verdict,
+    )
 
 
-def _mean(values: Iterable[float]) -> float:
-    """Of those that are known; NaN if none is."""
-    known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan
-
-
-def _accuracies(done: Investigation, name: str, sweep: str | None) -> list[float]:
-    assert done.sweeps is not None
-    table = done.sweeps.of(name) if sweep is None else done.sweeps.of(name, sweep)
-    accuracies: list[float] = table.column("test_accuracy").tolist()
-    return accuracies
-
-
-def _trends(done: Investigation) -> Finding:
-    assert done.sweeps is not None
+def _trends(done: Investigation, sweeps: SweepTable) -> Finding:
     r = {}
     for name in done.setup.names:
-        table = done.sweeps.of(name, "hidden2")
+        table = sweeps.of(name, "hidden2")
         line = best_fit(table.column("test_nnu"), table.column("test_accuracy"))
         r[name] = math.nan if line is None else line.r
     known = [value for value in r.values() if not math.isnan(value)]
+    verdict: Verdict = "open"
+    if len(known) == len(r):
+        weak = max(map(abs, known)) < WEAK
+        verdict = "agrees" if weak or min(known) < -WEAK < WEAK < max(known) else "does not agree"
     return Finding(
-        "NNU against accuracy goes another way in each network, and is inconclusive (figure 4.5).",
+        "NNU against accuracy: trends differ between the three networks, and are inconclusive (figure 4.5).",
         "Pearson's r over the sweep of the second hidden layer: "
         + "; ".join(f"{name} {text.real(value)}" for name, value in r.items())
-        + ".",
-        min(known) < 0 < max(known) or max(map(abs, known)) < WEAK if len(known) > 1 else None,
+        + f". Below {WEAK:g} either way it says nothing.",
+        verdict,
     )

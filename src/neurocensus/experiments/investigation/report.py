@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +16,6 @@ from ...explain import Responses, plot_contact_sheet, plot_lives, plot_responses
 from ...plots.freezing import plot_freezing
 from ...plots.sweeps import plot_networks, plot_nnu_accuracy, plot_sweep
 from ...sweeps.records import sweep_title
-from .findings import findings
 from .running import Investigation
 from .setup import TITLE
 from .sheets import all_sheets, short_sheets
@@ -23,6 +23,7 @@ from .sheets import all_sheets, short_sheets
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ...sweeps.table import SweepTable
     from .studied import Studied
 
 __all__ = ["json_text", "save", "short_sheets"]
@@ -47,23 +48,45 @@ def save(done: Investigation, directory: Path, *, images: bool = True) -> list[P
     pictures = [pages.picture(plot.title, plot.reading, drawing) for plot, drawing in plots]
     sheets = all_sheets(done)
     files: dict[str, bytes | str] = {
-        "results.json": json_text(done),
+        "results.json": json_text(done, [f"{plot.name}{drawing.suffix}" for plot, drawing in plots]),
         "tables.md": "\n".join(sheet.markdown() for sheet in sheets),
         "report.html": pages.render(_page(done, pictures)),
         **{f"{plot.name}{drawing.suffix}": drawing.content for plot, drawing in plots},
     }
+    earlier = _files_of(directory)
     paths = pages.write_files(directory, files)
-    for name, table in (("sweeps", done.sweeps), ("frozen-sweeps", done.frozen_sweeps)):
-        if table is not None:
-            paths.append(directory / f"{name}.csv")
-            table.to_csv(paths[-1])
+    for name, table in _tables(done).items():
+        paths.append(directory / f"{name}.csv")
+        table.to_csv(paths[-1])
+    for path in earlier - set(paths):  # of a run that did more: they would pass for this one's
+        path.unlink(missing_ok=True)
     return paths
 
 
-def json_text(done: Investigation) -> str:
-    """Everything as JSON: options, networks, tables, and a record of each network of the sweeps."""
+def _tables(done: Investigation) -> dict[str, SweepTable]:
+    known = {"sweeps": done.sweeps, "frozen-sweeps": done.frozen_sweeps}
+    return {name: table for name, table in known.items() if table is not None}
+
+
+def _files_of(directory: Path) -> set[Path]:
+    """Figures and tables of the report that the folder has."""
+    try:
+        body = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+        names = [Path(name).name for name in body["files"] if body["title"] == TITLE]
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {directory / name for name in names if Path(name).suffix in (".png", ".jpg", ".csv")}
+
+
+def json_text(done: Investigation, figures: Sequence[str] = ()) -> str:
+    """Everything as JSON: options, networks, tables, and a record of each network of the sweeps.
+
+    Args:
+        figures: names of the files beside it.
+    """
     body: dict[str, Any] = {
         "title": TITLE,
+        "files": [*figures, *(f"{name}.csv" for name in _tables(done))],
         "options": dict(done.setup.facts()),
         "networks": [
             {
@@ -151,7 +174,7 @@ def _unit_plots(one: Studied) -> Iterator[_Plot]:
     yield _Plot(
         f"lives-{plain}",
         f"Lives of units: {shown}",
-        "When each unit was dead, that is, gave 0 for all test images.",
+        "When each unit was dead, that is, gave 0 for all images.",
         plot_lives(one.responses.lives()),
     )
 
@@ -172,7 +195,7 @@ def _varied(one: Studied) -> Responses:
     """The answers to three of the inputs: the first two of the class sought, and the first of the rest."""
     labels, all_of_them = one.pair.test.labels, one.responses
     picked = [*np.flatnonzero(labels == 1)[:2].tolist(), *np.flatnonzero(labels == 0)[:1].tolist()]
-    return all_of_them.take(picked)
+    return all_of_them.take([len(one.pair.train) + index for index in picked])
 
 
 def _page(done: Investigation, pictures: list[pages.Picture]) -> pages.Page:
@@ -194,7 +217,7 @@ def _page(done: Investigation, pictures: list[pages.Picture]) -> pages.Page:
     return pages.Page(
         title=TITLE,
         subtitle=", ".join(text.printable(name) for name in done.setup.names),
-        warnings=[f"{one.statement} Found: {one.found}" for one in findings(done) if one.agrees is False],
+        warnings=(),
         numbers=numbers,
         pictures=pictures,
         tables=[sheet.page() for sheet in all_sheets(done)],

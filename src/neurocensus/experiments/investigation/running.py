@@ -50,18 +50,18 @@ def run(setup: Setup, folder: Path, *, progress: bool = True, on_start: Note | N
         TypeError, ValueError: see `Problem.of` and `neurocensus.sweeps.run`.
     """
     say = on_start or (lambda _: None)
-    problems, (source, target, both) = setup.problems(), setup.names
+    problems, (source, _, both) = setup.problems(), setup.names
     options: dict[str, Any] = {"dtype": setup.dtype, "device": setup.device}
     with torch_threads(setup.threads), _bar(progress) as bar:
         studied: dict[str, Studied] = {}
         baselines: dict[str, Baseline] = {}
         for name, problem in problems.items():
-            say(f"{name}: training the network from scratch")
             baselines[name] = setup.baseline(
                 name, problem.inputs, studied[source].network if name == both else None
             )
             pair = setup.source if name == source else setup.target
-            studied[name] = study(baselines[name], pair, problem, folder / "networks" / file_name(name))
+            kept = folder / "networks" / file_name(name)
+            studied[name] = study(baselines[name], pair, problem, kept, on_start=say)
 
         def sweep(name: str, baseline: Baseline, problem: Problem, kept: Path) -> SweepTable:
             def begin(one: Sweep) -> Progress:
@@ -95,7 +95,7 @@ def run(setup: Setup, folder: Path, *, progress: bool = True, on_start: Note | N
                     problems[both],
                     folder / FROZEN_SWEEPS,
                 )
-                for name, layers in variants(baselines[both], source, target).items()
+                for name, layers in variants(baselines[both]).items()
             )
     return Investigation(setup, studied, swept, freezing, frozen)
 

@@ -11,6 +11,7 @@ from ...data import Pair
 from ...scratch import Network
 from ...sweeps.plan import Baseline
 from ...sweeps.problem import Problem
+from ...text import file_name
 
 TITLE: Final = "Investigation: sweeps, transfer and single units of networks from scratch"
 SWEEPS: Final = "sweeps"
@@ -19,6 +20,8 @@ FROZEN_SWEEPS: Final = "frozen-sweeps"
 PARTS: Final = (SWEEPS, FREEZING, FROZEN_SWEEPS)
 """What can be left out. The three networks themselves are always trained and looked at."""
 ITERATIONS: Final = 2500
+MOST_LETTERS: Final = 100
+"""Of a network's name in those of files, which disks limit to 255 bytes."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,20 @@ class Setup:
                 f"target: expected images of the source's size, {sizes[0]}, got {sizes[1]}; a network's "
                 "inputs are the pixels"
             )
-        if self.names[0] == self.names[1]:
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Each network has files of its own, on any disk."""
+        files = {file_name(name).casefold() for name in self.names}
+        if len(files) < len(self.names):
             raise ValueError(
-                f"target: expected another class than the source's, got {self.names[0]!r} in both"
+                "target: expected a class whose name, as part of a file's, differs from the source's, got "
+                f"{self.names[1]!r} and {self.names[0]!r}; rename one"
+            )
+        if max(map(len, files)) > MOST_LETTERS:
+            raise ValueError(
+                f"source, target: expected classes of {MOST_LETTERS // 2} letters at most, got names that "
+                f"make files of {max(map(len, files))}; rename them"
             )
 
     @property
@@ -104,31 +118,30 @@ class Setup:
     def facts(self) -> list[tuple[str, str]]:
         """Labels and values, for a report."""
         images = {"source": self.source, "target": self.target}
-        out = [
-            (
-                label,
-                f"{pair.train.classes[1]}: {len(pair.train)} training images "
-                f"({int(pair.train.labels.sum())} {pair.train.classes[1]}), {len(pair.test)} test images "
-                f"({int(pair.test.labels.sum())} {pair.test.classes[1]}), "
-                "{} x {} pixels".format(*pair.train.inputs.shape[1:3]),
-            )
-            for label, pair in images.items()
-        ]
+        out = [(label, _described(pair)) for label, pair in images.items()]
         out += [(f"{label} fingerprint", pair.train.fingerprint[:16]) for label, pair in images.items()]
         out += [("scale", f"{self.scale:g}"), ("iterations", str(self.updates)), ("seed", str(self.seed))]
         out += [("dtype of the sweeps", self.dtype), ("device of the sweeps", self.device)]
         return out
 
 
-def variants(baseline: Baseline, source: str, target: str) -> dict[str, frozenset[str]]:
-    """Which layers to freeze in the sweeps: every subset of the new hidden layers, with the source's or not.
+def _described(pair: Pair) -> str:
+    height, width = pair.train.inputs.shape[1:3]
+    parts = [
+        f"{len(part)} {name} images ({int(part.labels.sum())} {part.classes[1]})"
+        for name, part in (("training", pair.train), ("test", pair.test))
+    ]
+    return f"{pair.train.classes[1]}: {', '.join(parts)}, {height} x {width} pixels"
+
+
+def variants(baseline: Baseline) -> dict[str, frozenset[str]]:
+    """What to freeze in the sweeps: every subset of the new hidden layers, with the source's or not.
 
     Args:
         baseline: with a source.
-        source, target: what to call their layers.
 
     Returns:
-        Frozen layers under names such as "nothing" and "cat, dog 2"; "nothing" first.
+        Frozen layers under names such as "nothing" and "source, new 2"; "nothing" first.
     """
     names = baseline.build().layer_names[:-1]
     new = len(baseline.hidden)
@@ -137,6 +150,6 @@ def variants(baseline: Baseline, source: str, target: str) -> dict[str, frozense
     for first in ((), old):
         for count in range(new + 1):
             for chosen in combinations(range(new), count):
-                parts = [source] * bool(first) + [f"{target} {index + 1}" for index in chosen]
+                parts = ["source"] * bool(first) + [f"new {index + 1}" for index in chosen]
                 out[", ".join(parts) or "nothing"] = frozenset((*first, *(fresh[index] for index in chosen)))
     return out

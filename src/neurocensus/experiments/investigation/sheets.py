@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ...sweeps.records import sweep_title
 from ...sweeps.table import SweepTable
 from .findings import TABLE_4_1, findings
 from .running import Investigation
+from .setup import ITERATIONS
 from .studied import Studied
 
 
@@ -70,7 +71,14 @@ def _networks(done: Investigation) -> Sheet:
         }
         for one in done.studied.values()
     ]
-    notes = ["dead units, NNU, skewness and consistency over the test images, the output's unit included"]
+    notes = [
+        "dead units, NNU, skewness and consistency over the test images, the output's unit included",
+        *(
+            f"{one.name}: over all {one.whole.examples} images, those to train with included, "
+            f"{one.whole.dead} of {one.whole.units} units are dead: NNU {text.percent(one.whole.nnu)}"
+            for one in done.studied.values()
+        ),
+    ]
     return Sheet("networks", "The baseline networks", columns, records, notes)
 
 
@@ -80,10 +88,14 @@ def _beside_the_thesis(done: Investigation) -> Sheet:
         Column("found here", field("found"), left=True),
         Column("", field("verdict"), left=True),
     )
-    records = [
-        {"statement": one.statement, "found": one.found, "verdict": one.verdict} for one in findings(done)
-    ]
-    return Sheet("findings", "Beside the thesis (section 4.1)", columns, records)
+    setup, records = done.setup, [asdict(one) for one in findings(done)]
+    notes = []
+    if setup.updates != ITERATIONS or setup.scale != 1:
+        notes = [
+            f"the thesis trained {ITERATIONS} iterations and 50 values a sweep; here it is {setup.updates} "
+            f"iterations, scale {setup.scale:g}: too little to judge it by"
+        ]
+    return Sheet("findings", "Beside the thesis (section 4.1)", columns, records, notes)
 
 
 def _table_4_1(done: Investigation) -> Sheet:
@@ -126,7 +138,8 @@ def _frozen_sweeps(table: SweepTable) -> Sheet:
         columns.append(Column(f"{sweep_title(sweep)}: accuracy", field(f"{sweep}_accuracy", "{:.3f}".format)))
         columns.append(Column("NNU", field(f"{sweep}_nnu", text.percent)))
     title = "Sweeps of the transferred network by what is frozen: means over each sweep, test set"
-    return Sheet("frozen-sweeps", title, columns, records)
+    notes = ["source: the three hidden layers from there; new 1 to 3: the hidden layers behind them"]
+    return Sheet("frozen-sweeps", title, columns, records, notes)
 
 
 def _tops(done: Investigation) -> Sheet:
@@ -141,7 +154,8 @@ def _tops(done: Investigation) -> Sheet:
     )
     records = [record for one in done.studied.values() for record in _top_rows(one)]
     notes = [
-        "of each unit's strongest training images, how many are of the class sought: are there cat neurons?",
+        "of each unit's strongest training images, how many are of the class sought: are there units for it "
+        "alone?",
     ]
     return Sheet("strongest", "The inputs that activate units most", columns, records, notes)
 
@@ -170,5 +184,5 @@ def _top_rows(one: Studied) -> Iterator[dict[str, Any]]:
 def _lives(done: Investigation) -> Iterator[Sheet]:
     for one in done.studied.values():
         sheet = lives_sheet(one.responses.lives())
-        title = f"Lives of the units of {one.name}, over all test images"
+        title = f"Lives of the units of {one.name}, over all images"
         yield replace(sheet, name=f"lives-{text.file_name(one.name)}", title=title)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ... import storage, tables
 from ...assessment.confusion import Confusion, confusion
 from ...data import Pair
 from ...explain import ResponseRecorder, Responses, TopExamples, top_examples
-from ...result import Audit
+from ...result import Audit, merge
 from ...scratch import Descent, Network, audit, fit
 from ...sweeps.plan import Baseline
 from ...sweeps.problem import Problem
@@ -34,24 +36,35 @@ class Studied:
     descent: Descent
     audit: Audit
     """Over the test images."""
+    whole: Audit
+    """Over the training and the test images."""
     confusions: Mapping[str, Confusion]
     """Of "train" and "test"."""
     top: TopExamples
     """Among the training images."""
     responses: Responses
-    """To all test images, from before training to its end."""
+    """To all images, those to train with first, from before training to its end."""
 
 
-def study(baseline: Baseline, pair: Pair, problem: Problem, folder: Path) -> Studied:
+def study(
+    baseline: Baseline, pair: Pair, problem: Problem, folder: Path, *, on_start: Callable[[str], None]
+) -> Studied:
     """Train the baseline, or take what the folder has, and look at it.
+
+    Args:
+        on_start: told in words that the training begins, if it does.
 
     `folder` gets ``network.safetensors``, ``responses.safetensors``, ``audit.safetensors``,
     ``top.safetensors`` and, last, ``training.json``.
     """
     network = baseline.build()
-    key = fingerprint([network], *problem.train, *problem.test, baseline.learning_rate, baseline.iterations)
+    key = fingerprint(
+        [network], *problem.train, *problem.test, baseline.learning_rate, baseline.iterations,
+        baseline.name, pair.train.classes,
+    )  # fmt: skip
     found = _read(folder, key)
     if found is None:
+        on_start(f"{baseline.name}: training the network from scratch")
         descent, responses = _train(baseline, network, pair, problem)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "training.json").unlink(missing_ok=True)  # an older one would vouch for newer files
@@ -66,7 +79,7 @@ def study(baseline: Baseline, pair: Pair, problem: Problem, folder: Path) -> Stu
         storage.write_text(folder / "training.json", tables.json_text(tables.json_ready(body)))
     else:
         network, descent, responses = found
-    census = audit(network, problem.test.x, model=baseline.name, histogram=True)
+    trained, census = (audit(network, x, model=baseline.name, histogram=True) for x, _ in problem)
     confusions = {
         part: confusion(y.astype(int), network.predict(x))
         for part, (x, y) in zip(("train", "test"), problem, strict=True)
@@ -75,13 +88,18 @@ def study(baseline: Baseline, pair: Pair, problem: Problem, folder: Path) -> Stu
     top = top_examples(network, [problem.train.x], TOP, progress=False)
     census.save(folder / "audit.safetensors")
     top.save(folder / "top.safetensors")
-    return Studied(baseline.name, pair, network, descent, census, confusions, top, responses)
+    return Studied(
+        baseline.name, pair, network, descent, census, merge(trained, census), confusions, top, responses
+    )
 
 
 def _train(baseline: Baseline, network: Network, pair: Pair, problem: Problem) -> tuple[Descent, Responses]:
-    classes, labels = pair.test.classes, pair.test.labels
-    names = [f"{classes[label]} {index}" for index, label in enumerate(labels.tolist())]
-    recorder = ResponseRecorder(network, problem.test.x, names=names)
+    names = [
+        f"{part} {examples.classes[label]} {index}"
+        for part, examples in (("training", pair.train), ("test", pair.test))
+        for index, label in enumerate(examples.labels.tolist())
+    ]
+    recorder = ResponseRecorder(network, np.concatenate([x for x, _ in problem]), names=names)
     descent = fit(
         network,
         *problem.train,
