@@ -11,8 +11,8 @@ import pytest
 
 from neurocensus import pages
 from neurocensus.experiments.investigation import TITLE, Investigation, report, run
-from neurocensus.experiments.investigation.findings import TABLE_4_1
 from neurocensus.experiments.investigation.sheets import all_sheets, short_sheets
+from neurocensus.experiments.published import TABLE_4_1
 
 from .samples import pair, setup
 
@@ -69,7 +69,7 @@ def test_tables(done: Investigation) -> None:
     assert [record["widths"] for record in networks] == ["75-20-7-5-1"] * 2 + ["75-20-7-5-20-7-5-1"]
     assert [r["dead"] for r in networks] == [one.audit.dead for one in done.studied.values()]
     published = sheets["table-4.1"].records
-    assert [record["published"] for record in published] == list(TABLE_4_1.values())
+    assert [record["published"] for record in published] == list(TABLE_4_1.metrics.values())
     assert published[0]["test"] == done.studied["cat"].confusions["test"].accuracy
     assert len(sheets["frozen-sweeps"].records) == 16
     tops = sheets["strongest"].records

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ... import text
-from ...assessment.confusion import TITLES
+from ...assessment.confusion import TITLES, Confusion
 from ...explain import lives_sheet
 from ...sheets import Column, Sheet, field
 from ...sweeps.freezing import freezing_sheet
 from ...sweeps.records import sweep_title
 from ...sweeps.table import SweepTable
-from .findings import TABLE_4_1, findings
+from ..published import TABLE_4_1, PublishedConfusion
+from .findings import findings
 from .running import Investigation
 from .setup import ITERATIONS
 from .studied import Studied
@@ -110,14 +111,19 @@ def _table_4_1(done: Investigation) -> Sheet:
     records = [
         {"metric": TITLES[key], "published": value}
         | {part: confusion.metrics()[key] for part, confusion in found.items()}
-        for key, value in TABLE_4_1.items()
+        for key, value in TABLE_4_1.metrics.items()
     ]
     notes = [
-        "the published values follow from 28 true and 5 false positives, 12 true and 5 false negatives among "
-        f"50 images; here there are {found['test'].tp}, {found['test'].fp}, {found['test'].tn} and "
-        f"{found['test'].fn}"
+        f"the published values follow from {_counts(TABLE_4_1)} among 50 images; here there are "
+        f"{_counts(found['test'])} among {found['test'].examples}"
     ]
     return Sheet("table-4.1", f"Table 4.1: the baseline {name} network", columns, records, notes)
+
+
+def _counts(matrix: PublishedConfusion | Confusion) -> str:
+    return (
+        f"{matrix.tp} true and {matrix.fp} false positives, {matrix.tn} true and {matrix.fn} false negatives"
+    )
 
 
 def _frozen_sweeps(table: SweepTable) -> Sheet:
