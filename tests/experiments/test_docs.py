@@ -60,7 +60,7 @@ def test_links_lead_somewhere(page: Path, target: str) -> None:
 @pytest.mark.parametrize("name", ["cat", "dog", "cat to dog"])
 def test_the_networks_of_the_investigation_are_those_of_its_tables(name: str) -> None:
     told = re.search(
-        rf"^\| {name} \| .* \| (0\.\d+)\D.* \| (\d+) of (\d+) \| ([\d.]+ %) \|$", RESULTS, re.MULTILINE
+        rf"^\| {name} \| .* \| (0\.\d+)\b.*? \| (\d+) of (\d+) \| ([\d.]+ %) \|$", RESULTS, re.MULTILINE
     )
     assert told is not None
     tables = (DOCS / "results" / "investigation" / "tables.md").read_text(encoding="utf-8")
@@ -70,8 +70,3 @@ def test_the_networks_of_the_investigation_are_those_of_its_tables(name: str) ->
     assert cells[6] == told[4]
     assert f"{name}: over all" in tables
     assert f"{told[2]} of {told[3]} units are dead" in tables
-
-
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", RESULTS + GUIDE))))
-def test_links_lead_somewhere(target: str) -> None:
-    assert (DOCS / target).exists() or (DOCS / "results" / target).exists()
