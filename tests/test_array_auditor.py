@@ -86,3 +86,14 @@ def test_of_a_chunk_that_cannot_be_counted_nothing_is(
 def test_a_bad_threshold_shows_at_once() -> None:
     with pytest.raises(ValueError, match="threshold: expected a finite number"):
         ArrayAuditor(threshold=-1)
+
+
+@pytest.mark.parametrize("given", [np.ones((2, 5)), [np.ones((2, 5))], None])
+def test_what_is_no_mapping_is_refused(given: Any) -> None:
+    auditor = ArrayAuditor()
+    name = type(given).__name__
+    with pytest.raises(
+        TypeError, match=f"^activations: expected a mapping .*, got {name}; name the layer, as"
+    ):
+        auditor.update(given)
+    assert auditor.compute().batches == 0

@@ -60,9 +60,14 @@ class ArrayAuditor:
             This auditor.
 
         Raises:
-            TypeError, ValueError: as `UnitState.update`, with the layer's name; layers with unequal numbers
-                of examples.
+            TypeError: no mapping; as `UnitState.update`, with the layer's name.
+            ValueError: likewise; layers with unequal numbers of examples.
         """
+        if not isinstance(activations, Mapping):
+            raise TypeError(
+                f"activations: expected a mapping of arrays by layer, got {type(activations).__name__}; "
+                "name the layer, as in update({'hidden': array})"
+            )
         chunks = {name: self._count(name, array) for name, array in activations.items()}
         examples = {name: chunk.examples for name, chunk in chunks.items()}
         if len(set(examples.values())) > 1:

@@ -70,11 +70,10 @@ def given(here: Path) -> dict[str, Any]:
         classes=["non-cat", "cat"],
     )
     pets = [f"{name}/{number}.png" for name in ("cat", "dog") for number in range(46)]
-    as_folder(here / "pets", tree(pets))
-    as_tar(
-        here / "flowers.tar",
-        tree(f"{name}/{number}.png" for name in ("rose", "tulip") for number in range(9)),
-    )
+    flowers = [f"{name}/{number}.png" for name in ("rose", "tulip") for number in range(9)]
+    images = tree([*pets, *flowers])  # all different
+    as_folder(here / "pets", {name: images[name] for name in pets})
+    as_tar(here / "flowers.tar", {name: images[name] for name in flowers})
     return {"--data": "cats.npz", "--target": ["pets", "flowers.tar"], "--positive": "dog", "--out": "run"}
 
 

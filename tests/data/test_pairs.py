@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
 from neurocensus.data import Examples, Pair, one_against_rest, open_pair
 
@@ -91,6 +94,20 @@ def ragged() -> Any:
         ({"train": 0}, r"train: .* both classes, got none of 'negative', 'positive' among 0"),
         ({"classes": ["cat"]}, r"classes: expected two names, .* got <U3 of shape \(1,\)"),
         ({"classes": [0, 1]}, r"classes: expected two names, of label 0 and of label 1, got int64"),
+        (
+            {"classes": ["cat", "cat"]},
+            r"npz: classes: expected different names, got \('cat', 'cat'\); rename",
+        ),
+        (
+            {"classes": ["", "cat"]},
+            r"npz: classes: expected a name for each .* got \('', 'cat'\); name the emp",
+        ),
+        ({"classes": ["cat", " "]}, r"classes: expected a name for each class"),
+        ({"classes": np.array([b"cat", b""])}, r"classes: expected a name for each class"),
+        (
+            {"classes": [b"dog", b"K\xe4fer"]},
+            r"npz: classes: expected names as text or as UTF-8, got the bytes b'K\\xe4fer'; save them as",
+        ),
     ],
 )
 def test_what_is_no_pair(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
@@ -117,6 +134,8 @@ def examples(y: tuple[int, ...] = (0, 1), classes: tuple[str, ...] = ("rest", "o
     ("test", "error", "words"),
     [
         (examples((0, 1, 2), ("a", "b", "c")), ValueError, "test: expected two classes, .* 3: 'a', 'b', 'c'"),
+        (examples(classes=("one", "one")), ValueError, "^test.classes: expected different names, got"),
+        (examples(classes=("one", "")), ValueError, "^test.classes: expected a name for each class"),
         (examples(classes=("one", "rest")), ValueError, "the same classes, got .* and .'one', 'rest'"),
         (
             Examples(np.zeros((2, 9), np.float32), np.arange(2), ("rest", "one")),
@@ -372,6 +391,62 @@ def test_what_cannot_be_drawn(
     monkeypatch.chdir(here)
     with pytest.raises(error, match=words):
         one_against_rest(**{"sources": "a", "positive": "dog", "sizes": (2, 2), "image_size": 4, **arguments})
+
+
+@given(
+    copied=st.sets(st.tuples(st.sampled_from(["dog", "owl"]), st.integers(0, 3), st.integers(0, 2))),
+    within=st.booleans(),
+)
+def test_no_test_image_is_a_training_image(
+    copied: set[tuple[str, int, int]], within: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """By their pixels: the copies have names, folders and files of their own."""
+    counts = {"train": 4, "test": 3}
+    files = tree(
+        f"{part}/{of}/{n}.png" for part in counts for of in ("dog", "owl") for n in range(counts[part])
+    )
+    if within:  # a copy inside each part, which is allowed
+        files["train/dog/1.png"], files["test/owl/1.png"] = files["train/dog/0.png"], files["test/owl/0.png"]
+    for of, source, target in copied:
+        files[f"test/{of}/{target}.png"] = recoded(files[f"train/{of}/{source}.png"])
+    path = as_folder(tmp_path_factory.mktemp("copies") / "a", files)
+    shown = {name: shades(content) for name, content in files.items()}
+    train = {shown[name] for name in files if name.startswith("train/")}
+    both = [name for name in sorted(files) if name.startswith("test/") and shown[name] in train]
+    if not both:
+        one_against_rest(path, "dog", sizes=(8, 6), image_size=SIDES)
+        return
+    with pytest.raises(
+        ValueError, match=f"^sources: .* training images, got {len(both)} of 6 with "
+    ) as caught:
+        one_against_rest(path, "dog", sizes=(8, 6), image_size=SIDES)
+    words = str(caught.value)
+    for name in both[:2]:
+        twin = re.search(rf"{path}/{name} is {path}/(train/\w+/\d\.png)", words)
+        assert twin is not None
+        assert shown[twin[1]] == shown[name]
+    assert (f" and {len(both) - 2} more; give a folder" in words) == (len(both) > 2)
+
+
+def recoded(content: bytes) -> bytes:
+    """The same pixels in another file."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(out, "bmp")
+    return out.getvalue()
+
+
+def shades(content: bytes) -> bytes:
+    return Image.open(io.BytesIO(content)).tobytes()
+
+
+def test_a_folder_and_a_tar_of_it_are_not_two_collections(tmp_path: Path) -> None:
+    files = one_each()
+    sources = [as_folder(tmp_path / "a", files), as_tar(tmp_path / "a.tar", files)]
+    with pytest.raises(
+        ValueError,
+        match=r"12 of 12 .*/a/cat/0\.png is .*/a\.tar/cat/0\.png, .* and 10 more; give a folder or a",
+    ):
+        one_against_rest(sources, "dog", sizes=(12, 12), image_size=SIDES)
 
 
 def test_real_cats() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +44,34 @@ def test_it_is_the_census_of_the_same_network_in_torch() -> None:
 def test_no_inputs() -> None:
     with pytest.raises(ValueError, match="x: expected at least one input, got none"):
         audit(Network.create((3, 1)), np.zeros((0, 3)))
+
+
+class Given:
+    """A network of arrays that gives what it is told to."""
+
+    def __init__(self, activations: Callable[[Any], Any]) -> None:
+        self.activations = activations
+
+
+@pytest.mark.parametrize(
+    ("activations", "kind", "message"),
+    [
+        (
+            lambda x: {"a": x[:3], "b": x[:3]},
+            ValueError,
+            r"^network: expected activations\(x\) to give arrays \(5, units\), .* got shape \(3, 4\) for 'a'",
+        ),
+        (lambda x: {"a": x, "b": x.T}, ValueError, "the same examples of all layers, got .*'b': 4"),
+        (lambda x: {"a": x.T}, ValueError, r"\(5, units\), .* got shape \(4, 5\) for 'a'"),
+        (lambda x: {"a": np.vstack([x, x])}, ValueError, r"\(5, units\), .* got shape \(10, 4\) for 'a'"),
+        (lambda x: x, TypeError, "^activations: expected a mapping of arrays by layer, got ndarray"),
+    ],
+)
+def test_a_layer_gives_a_row_for_each_input(
+    activations: Callable[[Any], Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        audit(Given(activations), np.ones((5, 4)))  # type: ignore[arg-type]
 
 
 def test_it_needs_no_torch() -> None:

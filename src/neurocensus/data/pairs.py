@@ -27,8 +27,8 @@ class Pair:
 
     Raises:
         TypeError: no `Examples`.
-        ValueError: other inputs than such pixels, sizes or classes that differ, other than two classes, a
-            part without images of one of them.
+        ValueError: other inputs than such pixels, sizes or classes that differ, other than two classes with
+            a name each, a part without images of one of them.
     """
 
     train: Examples
@@ -45,6 +45,7 @@ class Pair:
                     f"{name}: expected two classes, the rest and the one sought, got {len(part.classes)}: "
                     f"{enumerate_names(part.classes)}"
                 )
+            _check_names(f"{name}.classes", part.classes)
             absent = [part.classes[label] for label in (0, 1) if label not in part.labels]
             if absent:
                 raise ValueError(
@@ -67,13 +68,14 @@ def open_pair(path: str | Path) -> Pair:
     """Training and test images of two classes from a ``.npz`` file.
 
     It holds ``x_train`` and ``x_test``, pixels, uint8 (N, H, W, 3), and ``y_train`` and ``y_test``, labels 0
-    and 1, integers or booleans (N,). ``classes``, two names, is optional: without it they are "negative" and
-    "positive".
+    and 1, integers or booleans (N,). ``classes``, two names as text or as UTF-8, is optional: without it they
+    are "negative" and "positive".
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: no such archive, or one with pickled objects; a missing array; one of another shape or
-            dtype; labels other than 0 and 1, or only one of these; images of unequal size.
+            dtype; labels other than 0 and 1, or only one of these; images of unequal size; names of classes
+            that are empty, alike, or not UTF-8.
     """
     path = Path(path)
     try:
@@ -128,5 +130,20 @@ def _class_names(given: npt.NDArray[Any] | None) -> tuple[str, str]:
             "classes: expected two names, of label 0 and of label 1, got "
             f"{given.dtype} of shape {given.shape}"
         )
-    names = np.char.decode(given, "utf-8") if given.dtype.kind == "S" else given
-    return str(names[0]), str(names[1])
+    try:
+        names = np.char.decode(given, "utf-8") if given.dtype.kind == "S" else given
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"classes: expected names as text or as UTF-8, got the bytes {error.object!r}; save them as "
+            "text, np.array(['non-cat', 'cat'])"
+        ) from error
+    pair = str(names[0]), str(names[1])
+    _check_names("classes", pair)
+    return pair
+
+
+def _check_names(name: str, classes: tuple[str, ...]) -> None:
+    if not all(of.strip() for of in classes):
+        raise ValueError(f"{name}: expected a name for each class, got {classes}; name the empty one")
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"{name}: expected different names, got {classes}; rename one")

@@ -11,11 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arguments import height_width, integer
-from ..text import enumerate_names
+from ..text import enumerate_names, printable
 from .cache import load
+from .decoding import Bytes
 from .examples import Examples
 from .labelled import Images, open_images
 from .pairs import Pair
+
+_SHOWN = 2
 
 
 def one_against_rest(
@@ -28,10 +31,10 @@ def one_against_rest(
 ) -> Pair:
     """Draw training and test images: half of each of the class `positive`, half of all other classes.
 
-    The others are drawn as evenly over their classes as can be. Training and test images are different
-    files. Where a source has predefined splits, training images come from ``train`` and test images from
-    ``test``, or from ``train`` too if it has no ``test``. Images without a predefined split are first parted,
-    class by class, in the proportion of the sizes.
+    The others are drawn as evenly over their classes as can be. No test image has the pixels of a training
+    image; copies within one of the sets are allowed. Where a source has predefined splits, training images
+    come from ``train`` and test images from ``test``, or from ``train`` too if it has no ``test``. Images
+    without a predefined split are first parted, class by class, in the proportion of the sizes.
 
     Which images are drawn follows from `seed` and the names of the files in their sources: each image's lot
     is the SHA-256 of both, the lowest first. So a folder and a tar of it give the same, on every machine.
@@ -52,8 +55,9 @@ def one_against_rest(
     Raises:
         FileNotFoundError: a source that is not there, or without images.
         TypeError: sizes, an image size or a seed that are no integers; a class that is no name.
-        ValueError: an unknown class, too few images, odd sizes or ones below 2, a source named twice; what
-            `open_images` and `load` raise.
+        ValueError: an unknown class, too few images, odd sizes or ones below 2, a source named twice, test
+            images that are training images too, as from a folder and a tar of it; what `open_images` and
+            `load` raise.
     """
     paths = _paths(sources)
     halves = _halves(sizes)
@@ -65,13 +69,16 @@ def one_against_rest(
     files.sort(key=lambda file: _lot(seed, file))
     ones = _draw([file for file in files if file.of == positive], halves, f"class {positive!r}")
     rest = _draw([file for file in files if file.of != positive], halves, f"classes other than {positive!r}")
-    train, test = (
-        _load(opened, [*one, *other], positive, size) for one, other in zip(ones, rest, strict=True)
-    )
+    chosen = [sorted([*one, *other]) for one, other in zip(ones, rest, strict=True)]
+    train, test = (_load(opened, part, positive, size) for part in chosen)
+    names = [[str(opened[file.source].path / file.name) for file in part] for part in chosen]
+    _check_apart(train.inputs, test.inputs, *names)
     return Pair(train, test)
 
 
 class _File(NamedTuple):
+    """An image that may be drawn. They sort by source, and in it by place."""
+
     source: int
     place: int  # among its images
     name: str
@@ -136,7 +143,8 @@ def _evenly(files: Iterable[_File], count: int) -> list[_File]:
 
 
 def _load(opened: Sequence[Images], files: Sequence[_File], positive: str, size: tuple[int, int]) -> Examples:
-    chosen = [sorted(file.place for file in files if file.source == number) for number in range(len(opened))]
+    """The images of these files, which are sorted, in their order."""
+    chosen = [[file.place for file in files if file.source == number] for number in range(len(opened))]
     loaded = [
         load(images, indices, size=size, cache=None)
         for images, indices in zip(opened, chosen, strict=True)
@@ -149,6 +157,25 @@ def _load(opened: Sequence[Images], files: Sequence[_File], positive: str, size:
         (f"non-{positive}", positive),
         identity=hashlib.sha256(" ".join(str(part.identity) for part in loaded).encode()).hexdigest(),
     )
+
+
+def _check_apart(train: Bytes, test: Bytes, train_names: Sequence[str], test_names: Sequence[str]) -> None:
+    """Refuse to test with images that were trained on, whatever their files are called."""
+    known = dict(zip(map(_digest, train), train_names, strict=True))
+    digests = map(_digest, test)
+    both = [(name, known[of]) for name, of in zip(test_names, digests, strict=True) if of in known]
+    if both:
+        shown = ", ".join(f"{printable(name)} is {printable(other)}" for name, other in both[:_SHOWN])
+        more = f" and {len(both) - _SHOWN} more" if len(both) > _SHOWN else ""
+        raise ValueError(
+            f"sources: expected no test image among the training images, got {len(both)} of {len(test)} with "
+            f"the same pixels: {shown}{more}; give a folder or a tar of it, not both, and remove copies, or "
+            "draw with another seed"
+        )
+
+
+def _digest(pixels: Bytes) -> bytes:
+    return hashlib.sha256(pixels.tobytes()).digest()
 
 
 def _paths(sources: str | Path | Sequence[str | Path]) -> list[Path]:

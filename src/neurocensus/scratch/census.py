@@ -25,13 +25,21 @@ def audit(
         threshold, histogram: as for `neurocensus.audit`.
 
     Raises:
-        ValueError: no inputs, or of another shape than the network's.
+        TypeError: activations that are no mapping of floating-point arrays.
+        ValueError: no inputs, or of another shape than the network's; a layer without a row for each input.
     """
     auditor = ArrayAuditor(
         model=model, kinds=getattr(network, "kinds", {}), threshold=threshold, histogram=histogram
     )
     for rows in chunks(x):
-        auditor.update(network.activations(rows))
+        found = network.activations(rows)
+        auditor.update(found)  # refuses what are no arrays by layer, with as many rows each
+        for name, array in found.items():
+            if len(array) != len(rows):
+                raise ValueError(
+                    f"network: expected activations(x) to give arrays ({len(rows)}, units), a row for each "
+                    f"input, got shape {tuple(array.shape)} for {name!r}"
+                )
     return auditor.compute()
 
 

@@ -6,6 +6,7 @@ import copy
 import io
 import re
 import tarfile
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -228,13 +229,36 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], kind: type[Excep
         top_examples(**given)
 
 
-def test_layers_of_arrays_need_units() -> None:
-    class Flat:
+@pytest.mark.parametrize(
+    ("answer", "shape"),
+    [
+        (lambda x: x.sum(axis=1), "(31,)"),
+        (lambda x: x[:, :0], "(31, 0)"),
+        (lambda x: x.T, "(7, 31)"),
+        (lambda x: x[1:], "(30, 7)"),
+        (lambda x: x[None], "(1, 31, 7)"),
+    ],
+)
+def test_layers_of_arrays_have_a_row_for_each_input(answer: Callable[[Any], Any], shape: str) -> None:
+    class Odd:
         def activations(self, x: Any) -> dict[str, Any]:
-            return {"a": x.sum(axis=1)}
+            return {"good": x, "a": answer(x) if len(x) == 31 else x}
 
-    with pytest.raises(ValueError, match=r"expected \(examples, units\) of layer 'a', got shape \(31,\)"):
-        top_examples(Flat(), [VECTORS])
+    words = re.escape(f"to give arrays (31, units), a row for each input, got shape {shape} for 'a'")
+    with pytest.raises(ValueError, match=f"^model: expected .* {words}"):
+        top_examples(Odd(), [VECTORS[:5], VECTORS])  # those of a later batch are checked too
+    assert list(top_examples(Odd(), [VECTORS], layers=["good"]).layers) == ["good"]
+
+
+def test_activations_that_are_no_mapping() -> None:
+    class Bare:
+        def activations(self, x: Any) -> Any:
+            return x
+
+    with pytest.raises(
+        TypeError, match=r"^model: expected activations\(x\) to give a mapping .* got ndarray"
+    ):
+        top_examples(Bare(), [VECTORS])
 
 
 def test_units_for_breeds_of_dogs_answer_dogs() -> None:

@@ -65,9 +65,7 @@ def _accuracy(done: Investigation) -> Finding:
     return Finding(
         f"The baseline cat network reaches a test accuracy of {published:g} (table 4.1).",
         f"{name}: {found['test'].accuracy:.3f}, and {found['train'].accuracy:.3f} on the training images.",
-        "agrees"
-        if abs(found["test"].accuracy - published) < ROUNDING
-        else "does not agree",
+        "agrees" if abs(found["test"].accuracy - published) < ROUNDING else "does not agree",
     )
 
 

@@ -47,9 +47,10 @@ def top_examples(
             `neurocensus.audit`. Of a network of arrays, ``layers`` may be a list of names.
 
     Raises:
-        TypeError: neither such model, a loader that is a single array, `k` no integer.
+        TypeError: neither such model, a loader that is a single array, `k` no integer; ``activations(x)``
+            that gives no mapping.
         ValueError: `k` below 1, no examples, a layer that does not exist, an option that a network of arrays
-            does not have.
+            does not have; a layer of such a network without a row for each example.
     """
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(model, torch.nn.Module):
@@ -92,10 +93,16 @@ def _of_arrays(
         x = np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch)
         x = x if rest is None else x[: rest - seen]
         found = model.activations(x)
+        if not isinstance(found, Mapping):
+            raise TypeError(
+                "model: expected activations(x) to give a mapping of arrays by layer, got "
+                f"{type(found).__name__}"
+            )
         for name in chosen(layers, list(found)):
             array = found[name]
+            units = _units(name, array, len(x))
             if name not in states:
-                states[name] = TopState(_units(name, array), k)
+                states[name] = TopState(units, k)
             states[name].update(array, first_example=seen)
         seen += len(x)
         if seen == rest:
@@ -114,8 +121,12 @@ def _refuse(given: Iterable[str]) -> None:
         raise ValueError(f"{names}: a network of arrays has no such thing; leave that out")
 
 
-def _units(name: str, array: Any) -> int:
-    shape = np.shape(array)
-    if len(shape) != 2 or not shape[1]:
-        raise ValueError(f"activations: expected (examples, units) of layer {name!r}, got shape {shape}")
+def _units(name: str, array: Any, examples: int) -> int:
+    """Units of a layer, whose array has a row for each of the examples."""
+    shape = tuple(np.shape(array))
+    if len(shape) != 2 or shape[0] != examples or not shape[1]:
+        raise ValueError(
+            f"model: expected activations(x) to give arrays ({examples}, units), a row for each input, got "
+            f"shape {shape} for {name!r}"
+        )
     return int(shape[1])
