@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurocensus import UnitState, audit, memory
-from neurocensus.capture.counting import Counter
+from neurocensus import UnitState, audit, auditor, memory
 from neurocensus.native import cuda
 
 from .backends import Backend, Cuda, Emulated, EmulatedMemory, backend_name
@@ -225,7 +224,7 @@ def test_an_audit_by_the_kernels_is_that_by_the_core(
     wanted = audit(model, data, histogram=True, progress=False)
     with Emulated().active():
         monkeypatch.setattr(
-            Counter, "_state", lambda self, units, device: Emulated().state(units, histogram=True)
+            auditor, "_state_for", lambda units, device, **_: Emulated().state(units, histogram=True)
         )
         found = audit(model, data, histogram=True, progress=False)
     assert list(found.layers) == list(wanted.layers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -79,17 +80,9 @@ class Auditor(Observer):
     ) -> None:
         UnitState(1, threshold=threshold, histogram=histogram)  # raise now, not at the first forward
         self._threshold = threshold
-
-        def make_state(units: int, device: torch.device) -> UnitState:
-            """An empty state where outputs on `device` are counted: there, or on the host."""
-            counted_there = device.type == "cuda" and torch.version.hip is None and cuda_counts()
-            return UnitState(
-                units, threshold=threshold, histogram=histogram, device=device if counted_there else None
-            )
-
         super().__init__(
             model,
-            make_state=make_state,
+            make_state=functools.partial(_state_for, threshold=threshold, histogram=histogram),
             layers=layers,
             unit_axis=unit_axis,
             example_axis=example_axis,
@@ -134,6 +127,14 @@ class Auditor(Observer):
             threshold=self._threshold,
             versions={"neurocensus": __version__, "torch": torch.__version__, "numpy": np.__version__},
         )
+
+
+def _state_for(units: int, device: torch.device, *, threshold: float, histogram: bool) -> UnitState:
+    """An empty state where outputs on `device` are counted: there, or on the host."""
+    counted_there = device.type == "cuda" and torch.version.hip is None and cuda_counts()
+    return UnitState(
+        units, threshold=threshold, histogram=histogram, device=device if counted_there else None
+    )
 
 
 def audit(
