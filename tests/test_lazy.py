@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-PACKAGES = ("", ".zoo", ".training", ".transfer", ".deletion", ".data", ".assessment")
+PACKAGES = (
+    "", ".zoo", ".training", ".transfer", ".deletion", ".data", ".assessment", ".explain", ".scratch", ".sweeps"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -25,5 +27,16 @@ def test_importing_them_imports_nothing_heavy() -> None:
     imports = "; ".join(f"import neurocensus{package}" for package in PACKAGES)
     heavy = "{'torch', 'torchvision', 'matplotlib', 'sklearn', 'scipy', 'torch_pruning', 'pandas'}"
     code = f"import sys; {imports}; print(*({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_an_audit_needs_torch_and_no_more() -> None:
+    """What else is imported would be memory of every training that is watched."""
+    code = (
+        "import sys, torch, neurocensus as nc\n"
+        "nc.audit(torch.nn.ReLU(), [torch.ones(2, 3)])\n"
+        "print(*({'PIL', 'matplotlib', 'jinja2', 'rich', 'typer', 'sklearn', 'pandas'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
