@@ -9,7 +9,8 @@ import sys
 import pytest
 
 PACKAGES = (
-    "", ".zoo", ".training", ".transfer", ".deletion", ".data", ".assessment", ".explain", ".scratch", ".sweeps"
+    "", ".zoo", ".training", ".transfer", ".deletion", ".data", ".assessment", ".explain", ".scratch",
+    ".sweeps",
 )  # fmt: skip
 
 
