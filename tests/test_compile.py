@@ -20,6 +20,7 @@ from neurocensus import ops
 from neurocensus.auditor import Auditor, audit
 from neurocensus.capture.compiler import can_trace
 from neurocensus.result import Audit
+from neurocensus.state import UnitState
 
 from .capture.models import Apply
 from .parity import budget
@@ -284,7 +285,10 @@ def test_compiled_and_uncompiled_forwards_mix() -> None:
             (model if i == 3 else run)(x)
             twin(x)
     assert graphs() >= 2
-    assert_equal(auditor.compute(), expected.compute())
+    assert auditor.modes == ("train", "eval")
+    assert (auditor.compute("train").examples, auditor.compute("eval").examples) == (5, 13)
+    for mode in ("train", "eval"):
+        assert_equal(auditor.compute(mode), expected.compute(mode))  # type: ignore[arg-type]
 
 
 def test_parts_called_by_themselves() -> None:
@@ -681,11 +685,11 @@ def test_the_states_of_a_graph_are_the_auditors() -> None:
     with Auditor(model) as auditor:
         run = compiled(model, mode="reduce-overhead", backend="inductor")
         run(torch.randn(2, 3))
-        state = auditor._capture.points["1"].state
-        assert state is not None
+        state = auditor._capture.points["1"].counts["train"].state
+        run(torch.randn(2, 3)), run(torch.randn(2, 3))
+        assert isinstance(state, UnitState)
         assert state.words is state.words
         assert state.words._dynamo_static_input_type  # type: ignore[attr-defined]
-        run(torch.randn(2, 3)), run(torch.randn(2, 3))
     assert calls(auditor.compute()) == {"1": 3}
     assert len(auditor._capture.traced.kinds) == 1 < ops.SLOTS
     np.testing.assert_array_equal(auditor.compute().layers["1"].state.examples, 6)

@@ -55,16 +55,16 @@ def test_other_axes() -> None:
 def test_switched_off_it_counts_nothing() -> None:
     state, tally = UnitState(5), torch.zeros(2 * ops.SLOTS, dtype=torch.int64)
     call(state, torch.randn(2, 5), OFF)
-    ops.tick(tally, OFF, 3, 7)
+    ops.tick(tally, OFF, 3, 7, None)
     assert state.examples == 0
     assert not tally.any()
 
 
 def test_tick_counts_forwards_and_examples() -> None:
     tally = torch.zeros(2 * ops.SLOTS, dtype=torch.int64)
-    ops.tick(tally, ON, 3, 7)
-    ops.tick(tally, ON, 3, 5)
-    ops.tick(tally, ON, 0, 1)
+    ops.tick(tally, ON, 3, 7, None)
+    ops.tick(tally, ON, 3, 9, torch.arange(9) < 5)
+    ops.tick(tally, ON, 0, 1, None)
     assert (tally[3], tally[ops.SLOTS + 3], tally[0], tally.sum()) == (2, 12, 1, 2 + 12 + 1 + 1)
 
 
@@ -80,4 +80,5 @@ def test_the_compiler_is_told_the_truth() -> None:
     state, tally = UnitState(5), torch.zeros(2 * ops.SLOTS, dtype=torch.int64)
     layer = ("layer", 5, False, 0.0, 1, 0, 0)
     torch.library.opcheck(ops.update, (state.words.clone(), ON, torch.randn(2, 5), None, *layer))
-    torch.library.opcheck(ops.tick, (tally, ON, 1, 4))
+    for mask in (None, torch.arange(4) < 2):
+        torch.library.opcheck(ops.tick, (tally, ON, 1, 4, mask))

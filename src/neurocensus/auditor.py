@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ._version import __version__
+from .arguments import integer
 from .capture.names import unwrapped
+from .capture.points import MODES, Mode
 from .native import cuda_counts
 from .observer import Observer
-from .result import Audit, LayerAudit
+from .result import Audit, LayerAudit, merge
 from .running import run
 from .selection import Layers
 from .state import UnitState
+
+_APART: Final[tuple[Mode, ...]] = ("train", "eval")
 
 
 class Auditor(Observer):
@@ -33,6 +37,19 @@ class Auditor(Observer):
     The model's mode, gradients and data are yours: the auditor only looks. Activations are reduced as they
     appear, nothing of them is kept. What an activation checkpoint recomputes in the backward pass is not
     counted again.
+
+    In a training loop, `step` says where the steps of the optimizer end; from then on forwards in training
+    mode are counted in every n-th step only, and cost next to nothing in the others::
+
+        with Auditor(model, every_n_steps=50) as auditor:
+            for x, y in loader:
+                loss(model(x), y).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                auditor.step()
+
+    What a model gives in training mode is kept apart from what it gives in eval mode; the mode of the module
+    that is called decides.
 
     A model that is compiled after the auditor was attached is counted inside the compiled code, from the
     second forward on; the first one runs uncompiled. Where that cannot be, compiled models run uncompiled
@@ -56,6 +73,9 @@ class Auditor(Observer):
         threshold: a value counts as zero when ``abs(value) <= threshold``.
         histogram: also count all values in log-linear bins.
         threads: CPU threads that count; default torch's.
+        every_n_steps: count forwards in training mode in steps 0, n, 2n, ... only. Without a call of `step`
+            all is one step. Forwards in eval mode are always counted.
+        window: (first, stop): count them in steps from `first` to before `stop` only; `stop` may be None.
 
     Attributes:
         mask: bool tensor (examples, *positions) for the forwards to come, True where to count, or None. It
@@ -64,7 +84,8 @@ class Auditor(Observer):
 
     Raises:
         TypeError: `model` is not an eager `nn.Module`.
-        ValueError: a layer name that does not exist, an axis out of range, an uninitialized lazy module.
+        ValueError: a layer name that does not exist, an axis out of range, an uninitialized lazy module, an
+            `every_n_steps` below 1, a window that holds no step.
     """
 
     def __init__(
@@ -77,9 +98,16 @@ class Auditor(Observer):
         threshold: float = 0.0,
         histogram: bool = False,
         threads: int | None = None,
+        every_n_steps: int = 50,
+        window: tuple[int, int | None] | None = None,
     ) -> None:
+        self._every, self._window = integer("every_n_steps", every_n_steps, 1), _window(window)
+        self._steps = 0
+        self._active = self._due()
+        self._resumed: dict[Mode, Audit] = {}
+        self._whole: dict[Mode, Audit] = {}  # what all processes had counted at the last `sync`
         UnitState(1, threshold=threshold, histogram=histogram)  # raise now, not at the first forward
-        self._threshold = threshold
+        self._threshold, self._histogram = float(threshold), histogram
         super().__init__(
             model,
             make_state=functools.partial(_state_for, threshold=threshold, histogram=histogram),
@@ -88,45 +116,194 @@ class Auditor(Observer):
             example_axis=example_axis,
             threads=threads,
             trace=True,  # inside compiled code, where possible
+            apart=True,
         )
+        self._capture.wanted = self._wanted
 
-    def compute(self) -> Audit:
+    # Steps.
+
+    @property
+    def steps(self) -> int:
+        """The number of the step under way, from 0."""
+        return self._steps
+
+    @property
+    def active(self) -> bool:
+        """Whether forwards in training mode are counted in this step."""
+        return self._active
+
+    def step(self, number: int | None = None) -> None:
+        """Say that a step of the optimizer is over. Costs next to nothing.
+
+        Args:
+            number: of the step that begins now; default: one more. Give it where training goes on from a
+                checkpoint.
+        """
+        self._steps = self._steps + 1 if number is None else integer("number", number, 0)
+        active = self._due()
+        if active != self._active:
+            self._active = active
+            self._capture.switch_training(active)
+
+    def _due(self) -> bool:
+        (first, stop), now = self._window, self._steps
+        return now % self._every == 0 and first <= now and (stop is None or now < stop)
+
+    def _wanted(self, training: bool) -> bool:
+        return self._active or not training
+
+    # Results.
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes in which the model was seen: "train", "eval"."""
+        here = {*self._capture.modes, *(mode for mode, audit in self._whole.items() if audit.batches)}
+        return tuple(mode for mode in MODES if mode in here)
+
+    def compute(self, mode: Literal["train", "eval"] | None = None, *, reset: bool = False) -> Audit:
         """What was counted so far, as a copy: go on, and compute again.
 
         Warns of points that could not be counted and of layers that the mask did not fit.
-        """
-        return self._compute(None, None)
 
-    def _compute(self, examples: int | None, batches: int | None) -> Audit:
-        capture = self._capture
-        self._warn()
-        traced = capture.traced_calls()
-        layers = {
-            point.name: LayerAudit(
+        Args:
+            mode: of what was seen in training mode ("train") or in eval mode ("eval"); default: the one in
+                which the model was seen.
+            reset: begin anew with this mode: the next result is of what comes from now on.
+
+        Raises:
+            ValueError: both modes were seen, and `mode` does not say which; or it is something else.
+            RuntimeError: to be reset inside a forward of the model.
+        """
+        if mode not in (None, "train", "eval"):
+            raise ValueError(f'mode: expected "train" or "eval", got {mode!r}')
+        if mode is None and len(self.modes) > 1:
+            raise ValueError(
+                "mode: the model was seen in training mode and in eval mode, which are kept apart; say "
+                'which: compute("train") or compute("eval")'
+            )
+        chosen: Mode = mode or ("train" if self.modes == ("train",) else "eval")
+        self._warn(chosen)
+        whole, local = self._whole.get(chosen), self._local(chosen)
+        result = local if whole is None else merge(whole, local)
+        if reset:
+            self._begin_anew(chosen)
+        return result
+
+    def reset(self) -> None:
+        """Forget everything counted; the next forward is the first again. The steps go on."""
+        super().reset()
+        self._resumed.clear()
+        self._whole.clear()
+
+    def resume(self, audit: Audit, mode: Literal["train", "eval"] = "eval") -> None:
+        """Go on from an earlier audit of this model: its counts, examples and batches are where this begins.
+
+        The result is the same, bit for bit, as if counting had not stopped, where batches are the same.
+
+        Raises:
+            RuntimeError: the model has been seen already.
+            ValueError: the audit is of another model or threshold, or has no histogram where one is counted;
+                or, when the layer is seen, of another number of units.
+        """
+        if self.modes:
+            raise RuntimeError("resume: expected an auditor that has seen nothing yet; resume before you run")
+        name = type(unwrapped(self._model)).__name__
+        histogram = {layer.state.has_histogram for layer in audit.layers.values()} - {self._histogram}
+        for what, expected, got in (
+            ("model", name, audit.model),
+            ("threshold", self._threshold, audit.threshold),
+            ("histogram", self._histogram, not self._histogram if histogram else self._histogram),
+        ):
+            if expected != got:
+                raise ValueError(f"audit: expected {what} {expected!r}, got {got!r}; audit anew")
+        self._resumed[mode] = audit
+        self._capture.go_on(mode, audit.examples, audit.batches, audit.layers)
+
+    def _local(self, mode: Mode, examples: int | None = None, batches: int | None = None) -> Audit:
+        """What this process counted; `examples` and `batches` where the caller knows them."""
+        capture, before = self._capture, self._resumed.get(mode)
+        traced, seen = capture.traced_calls(mode), capture.seen(mode)
+        layers = {} if before is None else dict(before.layers)
+        for point in capture.counted(mode):
+            count = point.counts[mode]
+            layers[point.name] = LayerAudit(
                 name=point.name,
-                state=point.total(),
+                state=count.total(),
                 kind=point.kind,
                 unit_axis=point.unit_axis,
                 unit_rule=point.unit_rule,
                 example_axis=point.example_axis,
                 dtype=point.dtype,
-                training=point.training,
-                calls=point.calls + traced.get(point, 0),
-                masked=point.masked,
+                training=count.training,
+                calls=count.calls + traced.get(point, 0),
+                masked=count.masked,
             )
-            for point in capture.counted()
-            if point.state is not None
-        }
+        expected, missing = capture.expected(mode), capture.never_fired(mode)
+        if before is not None:  # missing as a whole is what is missing in each part
+            expected = [*before.expected, *expected]
+            missing = [name for name in missing if name in before.never_fired]
         return Audit(
             layers,
             model=type(unwrapped(self._model)).__name__,
-            examples=capture.examples if examples is None else examples,
-            batches=capture.batches if batches is None else batches,
-            expected=capture.expected(),
-            never_fired=capture.never_fired(),
+            examples=seen.examples if examples is None else examples,
+            batches=seen.batches if batches is None else batches,
+            expected=list(dict.fromkeys(expected)),
+            never_fired=[name for name in missing if name not in layers],
             threshold=self._threshold,
             versions={"neurocensus": __version__, "torch": torch.__version__, "numpy": np.__version__},
         )
+
+    def _begin_anew(self, mode: Mode) -> None:
+        if self._capture.hooks.running:
+            raise RuntimeError("to begin anew inside a forward of the model; do it between forwards")
+        self._capture.reset(mode)
+        self._resumed.pop(mode, None)
+        self._whole.pop(mode, None)
+
+    # Other processes.
+
+    def sync(
+        self,
+        group: torch.distributed.ProcessGroup | None = None,
+        *,
+        order: Literal["consecutive", "interleaved"] = "consecutive",
+        timeout: float = 300.0,
+    ) -> None:
+        """Join what all processes of a group have counted: `compute` then gives the whole, on each of them.
+
+        All processes call it, whatever they have seen. Training may go on, and sync again: nothing is counted
+        twice. Where it fails, what was counted stays as it was.
+
+        Args:
+            group: default: all processes.
+            order: how examples are numbered: "consecutive": those of the first process, then those of the
+                second, ...; "interleaved": dealt in turn, as `torch.utils.data.DistributedSampler` does.
+            timeout: seconds to wait for the other processes.
+
+        Raises:
+            RuntimeError: no process group; inside a forward; a process that does not answer, by its rank.
+            ValueError: the processes have different models or settings.
+        """
+        from .distributed import gather
+
+        if self._capture.hooks.running:
+            raise RuntimeError("sync inside a forward of the model; call it between forwards")
+        found: dict[Mode, Audit] = {}
+        for mode in _APART:
+            found[mode] = gather(self._local(mode), group, order=order, timeout=timeout)
+        for mode, audit in found.items():
+            whole = self._whole.get(mode)
+            self._begin_anew(mode)
+            self._whole[mode] = audit if whole is None else merge(whole, audit)
+
+
+def _window(window: Any) -> tuple[int, int | None]:
+    if window is None:
+        return 0, None
+    if not isinstance(window, tuple) or len(window) != 2:
+        raise TypeError(f"window: expected (first step, step to stop before or None), got {window!r}")
+    first, stop = integer("window[0]", window[0], 0), window[1]
+    return first, None if stop is None else integer("window[1]", stop, first + 1)
 
 
 def _state_for(units: int, device: torch.device, *, threshold: float, histogram: bool) -> UnitState:
@@ -185,4 +362,5 @@ def audit(
         auditor, loader, device=device, max_examples=max_examples, mask=mask, forward=forward,
         progress="audit" if progress else None,
     )  # fmt: skip
-    return auditor._compute(examples, batches)
+    auditor._warn("eval")
+    return auditor._local("eval", examples, batches)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from .capture.capture import Capture
-from .capture.points import Point, State
+from .capture.points import Mode, Point, State
 from .selection import Layers
 from .threads import thread_count
 
@@ -30,6 +30,7 @@ class Observer:
         make_state: called with the number of units and the device of a point's output when it is first seen.
         layers, unit_axis, example_axis, threads: see `neurocensus.Auditor`.
         trace: look inside compiled code, where possible. The states are then `UnitState`.
+        apart: keep what the model gives in training mode apart from what it gives in eval mode.
 
     Attributes:
         mask: see `neurocensus.Auditor`.
@@ -49,6 +50,7 @@ class Observer:
         example_axis: int | Mapping[str, int] = 0,
         threads: int | None = None,
         trace: bool = False,
+        apart: bool = False,
     ) -> None:
         _check_model(model)
         thread_count(threads)
@@ -59,6 +61,7 @@ class Observer:
             "example_axis": example_axis,
             "make_state": make_state,
             "threads": threads,
+            "apart": apart,
         }
         self.trace = trace
         self._capture = Capture(model, **self._options)
@@ -137,8 +140,9 @@ class Observer:
         attached = self._capture.hooks.attached
         mask = self._capture.counter.mask
         self.detach()
+        wanted = self._capture.wanted
         self._capture = Capture(self._model, **self._options)
-        self._capture.counter.mask = mask
+        self._capture.counter.mask, self._capture.wanted = mask, wanted
         if attached:
             self.attach()
 
@@ -146,14 +150,14 @@ class Observer:
         """The points that were seen so far, in the order in which they first fired."""
         return self._capture.counted()
 
-    def _warn(self) -> None:
+    def _warn(self, mode: Mode | None = None) -> None:
         """Warn the caller's caller's caller of points left out and of layers that the mask did not fit."""
         capture = self._capture
         left_out = capture.left_out()
         if left_out:
             listed = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
             warnings.warn(f"not counted: {listed}", UserWarning, stacklevel=4)
-        counted = {point.name for point in capture.counted()}
+        counted = {point.name for point in capture.counted(mode)}
         unmasked = {name: shape for name, shape in capture.counter.unmasked.items() if name in counted}
         if unmasked:
             listed = ", ".join(f"{name} {shape}" for name, shape in unmasked.items())

@@ -20,7 +20,7 @@ _UPDATE = (
     "update(Tensor(a!) words, Tensor enabled, Tensor values, Tensor? mask, str name, int units, "
     "bool histogram, float threshold, int unit_axis, int example_axis, int threads) -> ()"
 )
-_TICK = "tick(Tensor(a!) tally, Tensor enabled, int slot, SymInt examples) -> ()"
+_TICK = "tick(Tensor(a!) tally, Tensor enabled, int slot, SymInt examples, Tensor? mask) -> ()"
 
 
 def static(tensor: Tensor) -> Tensor:
@@ -57,15 +57,19 @@ def _update(
         raise type(error)(f"layer {name!r}: {error}") from error
 
 
-def _tick(tally: Tensor, enabled: Tensor, slot: int, examples: int) -> None:
+def _tick(tally: Tensor, enabled: Tensor, slot: int, examples: int, mask: Tensor | None) -> None:
     """Note one forward of kind `slot`, with so many examples, unless `enabled` is 0.
 
     Args:
         tally: int64, ``2 * SLOTS``: forwards, then examples, of each kind. Mutated.
         enabled: int64, one element, on the device of `tally`.
+        mask: bool, (examples,), which of them count; None: all.
     """
     tally[slot].add_(enabled[0])
-    tally[SLOTS + slot].add_(enabled[0], alpha=examples)
+    if mask is None:
+        tally[SLOTS + slot].add_(enabled[0], alpha=examples)
+    else:
+        tally[SLOTS + slot].add_(enabled[0] * mask.sum().to(tally.device))
 
 
 def _nothing(*_: Any) -> None:

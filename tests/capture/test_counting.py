@@ -114,14 +114,13 @@ def test_a_state_for_each_device_joined_at_the_end() -> None:
     counter.place(point, first, None, False)
     counter.base, counter.batch = 0, 4
     counter.count(point, first, False)
-    point.device = torch.device("cuda", 7)  # as if the first had been there
+    point.counts[""].device = torch.device("cuda", 7)  # as if the first had been there
     counter.base, counter.batch = 4, 5
     counter.count(point, second, False)
-    assert point.state is not None
-    assert point.state.examples == 4
-    assert [state.examples for state in point.elsewhere.values()] == [5]
+    count = point.counts[""]
+    assert [state.examples for state in count.states()] == [4, 5]  # type: ignore[attr-defined]
     total, wanted = point.total(), UnitState(3).update(torch.cat([first, second]))
     for name in ("examples", "values", "nonzero", "max", "argmax"):
         np.testing.assert_array_equal(getattr(total, name), getattr(wanted, name), err_msg=name)
     point.drop()
-    assert not point.elsewhere
+    assert not point.counts

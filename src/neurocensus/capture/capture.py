@@ -10,7 +10,7 @@ where that function is the activation, they are not counted at all.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import units
+from ..layer import LayerAudit
 from ..selection import Layers, audited_whole, check_name, select, unknown
 from . import compiler, functions
 from .counting import Counter, Unusable
@@ -25,7 +26,18 @@ from .flow import Flow, parameters_in
 from .functions import Function, Role
 from .hooks import Frame, Hooks
 from .names import named_modules, unwrapped
-from .points import Calls, Point, Site, State, activation_of, batch_size, sequence_first, tensors_in
+from .points import (
+    MODES,
+    Calls,
+    Mode,
+    Point,
+    Site,
+    State,
+    activation_of,
+    batch_size,
+    sequence_first,
+    tensors_in,
+)  # fmt: skip
 from .traced import Traced
 
 _ASKING = (Role.WEIGHT, Role.NORM)
@@ -52,6 +64,17 @@ _OFTEN = (
 _times_traced: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 
+class Seen(NamedTuple):
+    """How many examples and batches."""
+
+    examples: int = 0
+    batches: int = 0
+
+    def plus(self, examples: int, batches: int) -> Seen:
+        """So many more."""
+        return Seen(self.examples + examples, self.batches + batches)
+
+
 class _Output(NamedTuple):
     """What a module gave, to be counted."""
 
@@ -62,7 +85,12 @@ class _Output(NamedTuple):
 
 
 class Capture:
-    """The audit points of one model, attached and counted; see `Observer` for the arguments."""
+    """The audit points of one model, attached and counted; see `Observer` for the arguments.
+
+    Attributes:
+        wanted: whether a forward that begins in a mode (True: training) is to be counted.
+        first_example: of the next forward; None: after those seen so far.
+    """
 
     def __init__(
         self,
@@ -73,7 +101,9 @@ class Capture:
         example_axis: int | Mapping[str, int],
         make_state: Callable[[int, torch.device], State],
         threads: int | None,
+        apart: bool = False,
     ) -> None:
+        self._apart = apart
         self._model = ref(unwrapped(model))
         self._example_axis = example_axis
         self.counter = Counter(
@@ -114,11 +144,15 @@ class Capture:
 
         self.points: dict[str, Point] = {}  # in the order in which they first fired
         self.skipped: dict[str, str] = {}  # points that cannot be counted, and why
-        self.first_example: int | None = None  # of the next forward; None: after those seen so far
+        self.wanted: Callable[[bool], bool] = lambda training: True
+        self.first_example: int | None = None
         self._functions_seen: dict[str, None] = {}
         self._used: set[str] = set()  # leaves whose parameters a function took, without calling them
-        self._examples: dict[Site, int] = {}  # by the module that was called
-        self._batches: dict[Site, int] = {}
+        self._seen: dict[tuple[Mode, Site], Seen] = {}  # by the module that was called
+        self._left_out: dict[tuple[Mode, Site], Tensor] = {}  # examples of them that the mask left out
+        self._before: dict[Mode, Seen] = {}  # what went through the model before
+        self._followed: set[Site] = set()
+        self._preview = False  # the forward under way is followed, and then forgotten
         self._flow: Flow | None = None
         self._waiting: _Output | None = None  # an undecided output, counted at the next function
         self._latest: Function | None = None  # the last function that stated where units are
@@ -135,46 +169,65 @@ class Capture:
     # What was seen.
 
     @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes in which the model ran."""
+        traced = (kind.mode for kind, forwards, _ in self.traced.forwards() if forwards)
+        ran = {*self._before, *(mode for mode, _ in self._seen), *traced}
+        return tuple(mode for mode in MODES if mode in ran)
+
+    @property
     def examples(self) -> int:
-        """Examples that went through the model (through its most used part, where parts were called)."""
-        return self._most(self._examples, ((kind.entry, n) for kind, _, n in self.traced.forwards()))
+        """Examples that went through the model, in all modes (see `seen`)."""
+        return sum(self.seen(mode).examples for mode in MODES)
 
     @property
     def batches(self) -> int:
-        """Completed model forwards."""
-        return self._most(self._batches, ((kind.entry, n) for kind, n, _ in self.traced.forwards()))
+        """Completed model forwards, in all modes."""
+        return sum(self.seen(mode).batches for mode in MODES)
 
-    def _most(self, eagerly: Mapping[Site, int], compiled: Iterable[tuple[str, int]]) -> int:
-        """Of the modules that were called: what the most used one saw, eagerly and in compiled code."""
-        seen = {site.name: n for site, n in eagerly.items()}
-        for entry, n in compiled:
-            seen[entry] = seen.get(entry, 0) + n
-        return max(seen.values(), default=0)
+    def seen(self, mode: Mode) -> Seen:
+        """What went through the model in a mode; through its most used part, where parts were called."""
+        by_entry: dict[str, Seen] = {}
+        eagerly = [
+            (key[1].name, seen.plus(-int(self._left_out.get(key, 0)), 0))
+            for key, seen in self._seen.items()
+            if key[0] == mode
+        ]
+        traced = [(k.entry, Seen(e, n)) for k, n, e in self.traced.forwards() if k.mode == mode]
+        for entry, seen in (*eagerly, *traced):
+            by_entry[entry] = by_entry.get(entry, Seen()).plus(*seen)
+        before = self._before.get(mode, Seen())
+        return before.plus(*map(max, zip(*by_entry.values(), strict=True))) if by_entry else before
 
-    def counted(self) -> list[Point]:
+    def counted(self, mode: Mode | None = None) -> list[Point]:
         """The points that are wanted and have fired, in the order in which they first did."""
-        traced = self.traced_calls()
+        modes = MODES if mode is None else (mode,)
+        traced = {point for chosen in modes for point in self.traced_calls(chosen)}
         return [
-            p for p in self.points.values() if p.wanted and p.state is not None and (p.calls or p in traced)
+            point
+            for point in self.points.values()
+            if point.wanted
+            and (point in traced or any(m in point.counts and point.counts[m].calls for m in modes))
         ]
 
-    def expected(self) -> list[str]:
+    def expected(self, mode: Mode | None = None) -> list[str]:
         """Names of the points that should fire: those that did, then those that have not."""
-        fired = [p.name for p in self.counted()]
+        fired = [p.name for p in self.counted(mode)]
         if self._selection.rule:
             rest = [
                 name
                 for name, site in self._leaves.items()
                 if site.role in _POINTS and not site.called and name not in self._used
             ]
+            rest += [point.name for point in self.points.values() if point.wanted]
         else:
             rest = [n for n in self._selection.expected if n not in self.skipped]
         return list(dict.fromkeys([*fired, *rest]))
 
-    def never_fired(self) -> list[str]:
+    def never_fired(self, mode: Mode | None = None) -> list[str]:
         """Names of the points that should fire and have not."""
-        fired = {p.name for p in self.counted()}
-        return [name for name in self.expected() if name not in fired]
+        fired = {p.name for p in self.counted(mode)}
+        return [name for name in self.expected(mode) if name not in fired]
 
     def check_names(self) -> None:
         """Raise ValueError for a functional point, chosen by name, that the forwards so far did not have."""
@@ -186,19 +239,32 @@ class Capture:
 
     # What the hooks tell.
 
-    def begin(self, site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Start the call indices again, and say which examples these are."""
+    def begin(self, site: Site, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether to listen to this forward: start call indices again, and say which examples these are."""
+        unfollowed = site not in self._followed
+        self._preview = False
+        if not self.wanted(module.training):
+            # Compiled code waits for a first forward that shows the points: be shown, and forget it.
+            if not (self._traceable and unfollowed and not self.points):
+                return False
+            self._preview = True
+        self.counter.hold_known = self._preview
         self._forward += 1
         self._entry = site
         counter = self.counter
-        counter.base = self._examples.get(site, 0) if self.first_example is None else self.first_example
+        counter.mode = ("train" if module.training else "eval") if self._apart else ""
+        seen = self._seen.get((counter.mode, site))
+        counter.base = self.first_example
+        if counter.base is None:
+            counter.base = self._before.get(counter.mode, Seen()).plus(*(seen or Seen())).examples
         if self.traced.kinds:  # how many the compiled forwards had is known to the device
             counter.base = None
         counter.batch = batch_size((args, kwargs), self._example_axis)
-        self._flow = None if self._batches.get(site) else Flow()
+        self._flow = Flow() if unfollowed else None
         self._waiting = None
         self._latest = None
         self._root = id(sys._getframe(2))  # what calls the hooks of the module that is entered
+        return True
 
     def end(self, complete: bool) -> None:
         """Decide what is undecided, unless the forward broke off: then the next one will tell."""
@@ -208,14 +274,22 @@ class Capture:
         self._flow = self._waiting = None
         if not complete or self._entry is None:
             return
-        self._examples[self._entry] = self._examples.get(self._entry, 0) + (self.counter.batch or 0)
-        self._batches[self._entry] = self._batches.get(self._entry, 0) + 1
+        self._followed.add(self._entry)
+        key = (self.counter.mode, self._entry)
+        batch, mask = self.counter.batch or 0, self.counter.mask
+        self._seen[key] = self._seen.get(key, Seen()).plus(batch, 1)
+        if mask is not None and mask.dim() == 1 and len(mask) == batch:
+            self._left_out[key] = self._left_out.get(key, 0) + (~mask).sum()
         for point in self.points.values():
             if point.wanted is None:
                 if point.role in _ASKING and point.activated:
                     point.drop()
                 else:
                     point.wanted = True
+        if self._preview:
+            self._forget(self.counter.mode)
+            for point in self.points.values():
+                self.counter.go_on(point)
         if followed and self._traceable:
             tracing = torch._C._get_tracing_state()
             torch._C._set_tracing_state(None)  # type: ignore[attr-defined] # torch.jit.trace need not see this
@@ -241,7 +315,8 @@ class Capture:
         if self._traceable:
             compiler.Trusted.hold(self)
         compiler.Uncompiled.hold(self)
-        self.traced.switch(True)
+        for mode in MODES:
+            self.traced.switch(mode, mode != "train" or self.wanted(True))
         self.hooks.attach(self._traceable)
         if self._traceable and self.traced.ready:
             compiler.Uncompiled.release(self)
@@ -249,7 +324,8 @@ class Capture:
     def detach(self) -> None:
         """Take the hooks off."""
         self.hooks.detach()
-        self.traced.switch(False)
+        for mode in MODES:
+            self.traced.switch(mode, False)
         model = self._model()
         if self.traced.kinds and model is not None:
             _times_traced[model] = self._times_traced() + 1
@@ -260,16 +336,36 @@ class Capture:
         model = self._model()
         return 0 if model is None else _times_traced.get(model, 0)
 
-    def reset(self) -> None:
-        """Forget what was counted, and keep what the compiled code is made of: points, axes, states."""
+    def reset(self, mode: Mode | None = None) -> None:
+        """Forget what was counted, in one mode or in all; keep what is known of the model: points, axes."""
+        for chosen in MODES if mode is None else (mode,):
+            for key in [key for key in self.counter.known if key[1] == chosen]:
+                del self.counter.known[key]
+            self._before.pop(chosen, None)
+            self._forget(chosen)
+
+    def _forget(self, mode: Mode) -> None:
         for point in self.points.values():
-            point.calls, point.training, point.masked = 0, False, False
-            for state in filter(None, (point.state, *point.elsewhere.values())):
-                state.reset()
-        self._examples.clear()
-        self._batches.clear()
+            if mode in point.counts:
+                point.counts[mode].reset()
+        for counts in (self._seen, self._left_out):
+            for key in [key for key in counts if key[0] == mode]:
+                del counts[key]
         self.counter.unmasked.clear()
-        self.traced.reset()
+        self.traced.reset(mode)
+
+    def go_on(self, mode: Mode, examples: int, batches: int, layers: Mapping[str, LayerAudit]) -> None:
+        """Count on from what was counted before, in place of nothing."""
+        self._before[mode] = Seen(examples, batches)
+        for name, layer in layers.items():
+            self.counter.known[name, mode] = layer
+
+    def switch_training(self, on: bool) -> None:
+        """Forwards in training mode are counted from now on, or not; `wanted` says the same."""
+        if self.hooks.attached:
+            self.traced.switch("train", on)
+            if on:
+                self.hooks.resume()
 
     def _let_trace(self, entry: Site) -> None:
         """Plan what compiled code does, and let models be compiled once all of this one has been seen."""
@@ -306,15 +402,15 @@ class Capture:
         function = selection.function is not None and selection.function(base)
         return selection.calls(name) and (function or base in selection.modules)
 
-    def traced_calls(self) -> dict[Point, int]:
+    def traced_calls(self, mode: Mode) -> dict[Point, int]:
         """How often the points were counted in compiled code; notes training and masks on them."""
         found: dict[Point, int] = {}
         for kind, forwards, _ in self.traced.forwards():
-            for name in kind.counted if forwards else ():
+            for name in kind.counted if forwards and kind.mode == mode else ():
                 point = self.points[name]
                 found[point] = found.get(point, 0) + forwards
-                point.training |= name in kind.training
-                point.masked |= name in kind.masked
+                point.counts[mode].training |= name in kind.training
+                point.counts[mode].masked |= name in kind.masked
         return found
 
     def left_out(self) -> dict[str, str]:
@@ -500,7 +596,9 @@ class Capture:
 
     def _count(self, point: Point, tensor: Tensor | None, training: bool, sequence_first: bool) -> None:
         try:
-            if point.state is None and tensor is not None:
+            if not point.units and tensor is not None:
+                if self._flow is not None:
+                    point.rows = self._flow.rows(tensor, self.counter.batch)
                 self.counter.place(point, tensor, self._origin(tensor), sequence_first)
             self.counter.count(point, tensor, training)
         except Unusable as error:

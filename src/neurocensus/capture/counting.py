@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from .. import units
-from .points import Point, State
+from ..layer import LayerAudit
+from .points import Count, Mode, Point, State
+from .rows import Rows, unfolded
 
 COUNTABLE = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
 
@@ -22,7 +24,7 @@ class Unusable(Exception):
 
 
 class Counter:
-    """Counts outputs. `base`, `batch` and `mask` are those of the model forward under way."""
+    """Counts outputs. `mode`, `base`, `batch` and `mask` are those of the model forward under way."""
 
     def __init__(
         self,
@@ -34,6 +36,9 @@ class Counter:
     ) -> None:
         self._unit_axis, self._example_axis = unit_axis, example_axis
         self._make_state, self._threads = make_state, threads
+        self.mode: Mode = ""
+        self.known: dict[tuple[str, Mode], LayerAudit] = {}  # what to go on from, by point
+        self.hold_known = False  # not now: what is counted will be forgotten
         self.base: int | None = 0  # index of the forward's first example; None: that of each state
         self.batch: int | None = None  # examples in the forward, if known
         self.mask: Tensor | None = None
@@ -67,41 +72,61 @@ class Counter:
             )
         point.rank, point.unit_axis, point.unit_rule = rank, axis, rule
         point.dtype = str(tensor.dtype).removeprefix("torch.")
-        units_in = _two_axes(tensor).shape[axis]
-        point.device = tensor.device
-        point.state = self._make_state(units_in, tensor.device)
+        if point.example_axis != 0:
+            point.rows = Rows.EXAMPLES  # known of the first axis only
+        point.units = _two_axes(tensor).shape[axis]
 
     def count(self, point: Point, tensor: Tensor | None, training: bool) -> None:
         """Update the state of `point`, which is placed, by an output.
 
         Raises:
             Unusable: the output cannot be counted.
-            ValueError: the number of units changed.
+            ValueError: the number of units changed, or is not that of what to go on from.
         """
         if tensor is None:
             raise Unusable("expected a tensor in the output, got none", TypeError)
-        assert point.state is not None
         if tensor.dtype not in COUNTABLE:
             check_countable(tensor)
         tensor = _two_axes(tensor)
-        unit_axis = _axis_now(point, tensor)
+        tensor, unit_axis = unfolded(tensor, _axis_now(point, tensor), point.rows, self.batch)
         mask = None if self.mask is None else self._mask_of(point, tensor, unit_axis, self.mask)
-        state = point.state
-        if tensor.device != point.device:  # the model has been moved, or runs in several places
-            if tensor.device not in point.elsewhere:
-                point.elsewhere[tensor.device] = self._make_state(state.units, tensor.device)
-            state = point.elsewhere[tensor.device]
+        count = point.counts.get(self.mode) or self.begin(point, self.mode, tensor.device)
+        state = count.state
+        if tensor.device != count.device:  # the model has been moved, or runs in several places
+            if tensor.device not in count.elsewhere:
+                count.elsewhere[tensor.device] = self._make_state(state.units, tensor.device)
+            state = count.elsewhere[tensor.device]
         state.update(
             tensor.detach() if tensor.requires_grad else tensor,
             unit_axis,
             example_axis=point.example_axis,
             mask=mask,
-            first_example=self.base if tensor.shape[point.example_axis] == self.batch else None,
+            first_example=self._first_example(point, tensor),
             threads=self._threads,
         )
-        point.calls += 1
-        point.masked |= mask is not None
-        point.training |= training
+        count.calls += 1
+        count.masked |= mask is not None
+        count.training |= training
+
+    def begin(self, point: Point, mode: Mode, device: torch.device) -> Count:
+        """Make room for what `point`, which is placed, gives in `mode`."""
+        count = point.counts[mode] = Count(self._make_state(point.units, device), device)
+        if self.known and not self.hold_known:
+            self.go_on(point)
+        return count
+
+    def go_on(self, point: Point) -> None:
+        """Let the counts of `point` go on from what is known of them."""
+        for mode, count in point.counts.items():
+            layer = self.known.pop((point.name, mode), None)
+            if layer is None:
+                continue
+            if layer.units != point.units:
+                raise ValueError(f"expected {layer.units} units, as before, got {point.units}; audit anew")
+            count.state.merge(layer.state)
+            count.calls += layer.calls
+            count.training |= layer.training
+            count.masked |= layer.masked
 
     def _example_axis_of(self, name: str, rank: int, sequence_first: bool) -> int:
         choice = self._example_axis
@@ -111,23 +136,40 @@ class Counter:
             return 1
         return 0 if rank == 1 else units.normalized(choice, rank, "example_axis")
 
+    def _first_example(self, point: Point, tensor: Tensor) -> int | None:
+        """Index of the first example of an output; None where its rows are no examples of the data."""
+        ours = tensor.shape[point.example_axis] == self.batch and point.rows is not Rows.OTHER
+        return self.base if ours else None
+
     def _mask_of(self, point: Point, tensor: Tensor, unit_axis: int, mask: Tensor) -> Tensor | None:
-        fit = fitting(mask, tensor, unit_axis, point.example_axis)
+        fit = fitting(mask, tensor, unit_axis, point.example_axis, point.rows)
         if fit is None:
             self.unmasked.setdefault(point.name, tuple(tensor.shape))
         return fit
 
 
-def fitting(mask: Tensor, tensor: Tensor, unit_axis: int, example_axis: int) -> Tensor | None:
-    """The part of the user's mask that fits an output; None if none does."""
+def fitting(mask: Tensor, tensor: Tensor, unit_axis: int, example_axis: int, rows: Rows) -> Tensor | None:
+    """The part of the user's mask that fits an output, whose rows are unfolded; None if none does.
+
+    The mask's positions are the first of the output's, side by side or flattened into one; later ones (the
+    features of a head, where heads are the units) go with them. What one example gives for all of them
+    (embeddings of positions) is looked at where any example is.
+    """
+    if rows is Rows.OTHER:
+        return None
     shape = tensor.shape
-    if mask.shape[0] == shape[example_axis]:
-        positions = [n for axis, n in enumerate(shape) if axis not in (unit_axis, example_axis)]
-        if mask.dim() == 1 or list(mask.shape[1:]) == positions:
-            return mask
-        if not positions:
-            return mask.flatten(1).any(1)
-    return None
+    examples = shape[example_axis]
+    positions = [n for axis, n in enumerate(shape) if axis not in (unit_axis, example_axis)]
+    if mask.dim() == 1 or not positions:
+        return None if len(mask) != examples else mask if mask.dim() == 1 else mask.flatten(1).any(1)
+    if list(mask.shape[1:]) != positions[: mask.dim() - 1]:
+        mask = mask.flatten(1)
+    if mask.shape[1] != positions[0] or len(mask) != examples != 1:
+        return None
+    if len(mask) != examples:
+        mask = mask.any(0, keepdim=True)
+    later = positions[mask.dim() - 1 :]
+    return mask[(..., *[None] * len(later))].expand(*mask.shape, *later) if later else mask
 
 
 def _two_axes(tensor: Tensor) -> Tensor:
@@ -156,8 +198,7 @@ def _axis_now(point: Point, tensor: Tensor) -> int:
     Raises:
         ValueError: the number of units changed.
     """
-    assert point.state is not None
-    expected, axis, shape = point.state.units, point.unit_axis, tensor.shape
+    expected, axis, shape = point.units, point.unit_axis, tensor.shape
     if len(shape) != point.rank and axis == point.rank - 1:
         axis = len(shape) - 1
     if axis >= len(shape) or axis == point.example_axis or shape[axis] != expected:

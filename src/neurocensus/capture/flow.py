@@ -8,14 +8,17 @@ first forward and is then switched off.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from .. import units
+from . import rows
 from .functions import Function, Role
 from .points import Point, tensors_in
+from .rows import Rows
 
 
 class Mark(NamedTuple):
@@ -26,6 +29,7 @@ class Mark(NamedTuple):
     carries: frozenset[Point] = frozenset()  # points whose output it still is, in a changed form
     source: Point | None = None  # the point whose output it is, unchanged
     parameter: bool = False  # made of parameters only
+    rows: int = 0  # see `rows`
 
 
 _UNKNOWN = Mark()
@@ -55,6 +59,10 @@ class Flow:
         if axis is None or axis >= tensor.dim():
             return None
         return axis, f"{'last axis' if axis == tensor.dim() - 1 else f'axis {axis}'}: after {after}"
+
+    def rows(self, tensor: Tensor, examples: int | None) -> Rows:
+        """What the first axis of `tensor` holds in this forward, of so many examples."""
+        return rows.rows_of(self.mark(tensor).rows, examples)
 
     def add(self, tensor: Tensor, point: Point, last_axis_after: str = "") -> None:
         """Note that `tensor` is the output of `point`, and what puts its units last, if that is decided."""
@@ -95,7 +103,8 @@ class Flow:
         parameter = bool(inputs) and all(mark.parameter for _, mark in inputs)
         for output in outputs:
             axis, after = _axis(entry, func, args, kwargs, inputs, output)
-            self._marks[output] = Mark(axis, after, carries, point, parameter)
+            known = _rows(func, args, kwargs, inputs, output)
+            self._marks[output] = Mark(axis, after, carries, point, parameter, known)
 
 
 def parameters_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[nn.Parameter]:
@@ -139,6 +148,22 @@ def _axis(
         if mark.axis is not None and tensor.dim() == rank:
             return mark.axis, mark.after
     return None, ""
+
+
+def _rows(
+    func: Callable[..., Any] | None,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    inputs: _Inputs,
+    output: Tensor,
+) -> int:
+    """What is known of the rows of `output`."""
+    name = _name(func)
+    move, first_axis = _MOVES.get(name), None
+    if move is not None and inputs:
+        first_axis = partial(move, inputs[0][0].shape, output.shape, 0, args[1:], kwargs)
+    operands = [rows.Operand(tensor, mark.rows, mark.parameter) for tensor, mark in inputs]
+    return rows.after(name, args, kwargs, operands, output, first_axis)
 
 
 def _stated_axis(entry: Function, args: tuple[Any, ...], inputs: _Inputs, rank: int) -> int | None:

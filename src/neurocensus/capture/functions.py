@@ -47,11 +47,11 @@ _SPACES: tuple[object, ...] = (F, torch, Tensor, torch._C._nn, torch.special)
 
 _ACTIVATIONS = (
     "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish glu hardtanh hardsigmoid hardswish "
-    "hardshrink softshrink tanhshrink softsign softplus sigmoid logsigmoid tanh threshold "
+    "hardshrink softshrink tanhshrink softsign softplus sigmoid logsigmoid tanh erf threshold "
     "clamp clamp_min clip"
 )
 _POOLINGS = "max_pool avg_pool lp_pool adaptive_max_pool adaptive_avg_pool fractional_max_pool"
-_MATMULS = "matmul __matmul__ __rmatmul__ mm bmm mv addmm baddbmm addbmm einsum tensordot"
+_MATMULS = "matmul __matmul__ __rmatmul__ mm bmm mv addmm baddbmm addbmm einsum tensordot grouped_mm _grouped_mm"
 _RECURRENT = "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
 _NAMED_PASSES = (
     "softmax log_softmax dropout alpha_dropout feature_alpha_dropout dropout1d dropout2d dropout3d normalize "

@@ -9,7 +9,7 @@ sub-modules are skipped.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
@@ -41,8 +41,9 @@ class Frame:
 class Listener(Protocol):
     """What is told of a model forward. No torch function is overridden while it listens."""
 
-    def begin(self, site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """A model forward begins at `site`."""
+    def begin(self, site: Site, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """A model forward begins at `site`, with `module`; whether to tell of the rest of it."""
+        ...
 
     def module(self, frame: Frame, args: tuple[Any, ...], output: Any) -> None:
         """A module has given its output."""
@@ -70,7 +71,9 @@ class Hooks:
 
     def __init__(self, sites: Mapping[nn.Module, Site], listener: Listener, traced: Traced) -> None:
         self._sites, self._listener, self._traced = sites, listener, traced
-        self._handles: list[RemovableHandle] = []
+        self._handles: dict[nn.Module, tuple[RemovableHandle, RemovableHandle]] = {}
+        self._entries = set(list(sites)[:1])  # where forwards begin: the model, and parts that were called
+        self._muted: nn.Module | None = None  # entered, and not to be told of
         self._frames: list[Frame] = []
         self._thread = 0
         self._mode = _Mode(self)
@@ -93,17 +96,37 @@ class Hooks:
             compiler.skip(Hooks._enter.__code__, Hooks._leave.__code__, _Mode.__torch_function__.__code__)
             traced = (self._enter_traced, self._leave_traced, self._function_traced)
             self._beside = tuple(map(torch.compiler.disable, traced))
+        self.resume()
+
+    def resume(self) -> None:
+        """Put the hooks on all modules that have none."""
+        if len(self._handles) == len(self._sites):
+            return
         for module, site in self._sites.items():
-            self._handles += [
-                module.register_forward_pre_hook(_Hook(self._enter, site), with_kwargs=True),
-                module.register_forward_hook(_Hook(self._leave, site), always_call=True),
-            ]
-            _last_first(module._forward_pre_hooks)
+            if module not in self._handles:
+                self._handles[module] = (
+                    module.register_forward_pre_hook(_Hook(self._enter, site), with_kwargs=True),
+                    module.register_forward_hook(_Hook(self._leave, site), always_call=True),
+                )
+                _last_first(module._forward_pre_hooks)
+
+    def pause(self) -> None:
+        """Take the hooks off all modules but those where forwards begin; these then say when to `resume`.
+
+        Not where compiled code was made with the hooks: to take them off would make it compile anew.
+        """
+        if not self._traced.kinds and len(self._handles) > len(self._entries):
+            self._take_off(self._handles.keys() - self._entries)
+
+    def _take_off(self, modules: Iterable[nn.Module]) -> None:
+        for module in list(modules):
+            for handle in self._handles.pop(module):
+                handle.remove()
 
     def detach(self) -> None:
         """Take the hooks off, and end a forward that was cut short (by KeyboardInterrupt, say)."""
-        while self._handles:
-            self._handles.pop().remove()
+        self._take_off(self._handles)
+        self._muted = None
         if self._frames:
             self._frames.clear()
             self._end(complete=False)
@@ -123,10 +146,18 @@ class Hooks:
             if self._traced.trace is not None or (self._beside and compiler.in_region()):
                 self._beside[0](site, module, args, kwargs)
                 return
+            if self._muted is not None and self._muted is not module:
+                return
+            self._thread = get_ident()
+            if not self._listener.begin(site, module, args, kwargs):
+                self._muted = module
+                self.pause()
+                return
+            self._muted = None
+            self._entries.add(module)
+            self.resume()
             if compiler.loaded():  # compiled parts of the model too
                 compiler.Uncompiled.hold(self)
-            self._thread = get_ident()
-            self._listener.begin(site, args, kwargs)
             self._mode.__enter__()  # type: ignore[no-untyped-call]
         elif self._thread != get_ident():
             raise RuntimeError(
@@ -143,6 +174,10 @@ class Hooks:
         if _recomputing():
             return
         if not self._frames:
+            if self._muted is not None:
+                if self._muted is module:
+                    self._muted = None
+                return
             if self._traced.trace is not None:
                 raised = output is None and sys.exc_info()[1] is not None
                 self._beside[1](site, module, output, raised)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .functions import Role
+from .rows import Rows
 
 if TYPE_CHECKING:
     from .traced import Plan
@@ -50,6 +51,41 @@ class State(Protocol):
         ...
 
 
+Mode = Literal["train", "eval", ""]
+"""What is kept apart: what a model gives in training and in eval mode; "" where that makes no difference."""
+MODES: Final[tuple[Mode, ...]] = ("train", "eval", "")
+
+
+@dataclass(eq=False, slots=True)
+class Count:
+    """What was counted of one point in one mode."""
+
+    state: State
+    device: torch.device  # of the outputs that `state` counts
+    elsewhere: dict[torch.device, State] = field(default_factory=dict)  # of outputs on other devices
+    calls: int = 0
+    training: bool = False  # the point's own module was in training mode at some time
+    masked: bool = False
+
+    def states(self) -> Iterator[State]:
+        """The state of each device."""
+        yield self.state
+        yield from self.elsewhere.values()
+
+    def total(self) -> Any:
+        """What was counted on all devices, as one state on the host. Waits for them."""
+        out = self.state.copy("cpu")
+        for state in self.elsewhere.values():
+            out.merge(state)
+        return out
+
+    def reset(self) -> None:
+        """Forget what was counted; the states stay where they are."""
+        self.calls, self.training, self.masked = 0, False, False
+        for state in self.states():
+            state.reset()
+
+
 @dataclass(eq=False, slots=True)
 class Point:
     """One audit point. `wanted` is None until the first forward has shown whether an activation follows."""
@@ -59,30 +95,23 @@ class Point:
     role: Role
     wanted: bool | None = None
     activated: bool = False  # an activation function was reached from this output
-    state: State | None = None
-    device: torch.device | None = None  # of the outputs that `state` counts
-    elsewhere: dict[torch.device, State] = field(default_factory=dict)  # of outputs on other devices
+    units: int = 0  # 0 until the point is placed
     rank: int = 0
     unit_axis: int = 0
     unit_rule: str = ""
     example_axis: int = 0
+    rows: Rows = Rows.EXAMPLES
     dtype: str = ""
-    training: bool = False
-    calls: int = 0
-    masked: bool = False
+    counts: dict[Mode, Count] = field(default_factory=dict)
 
     def drop(self) -> None:
         """Decide against this point and free what it holds."""
-        self.wanted, self.state = False, None
-        self.elsewhere.clear()
+        self.wanted = False
+        self.counts.clear()
 
-    def total(self) -> Any:
-        """What was counted on all devices, as one state on the host. Waits for them."""
-        assert self.state is not None
-        out = self.state.copy("cpu")
-        for state in self.elsewhere.values():
-            out.merge(state)
-        return out
+    def total(self, mode: Mode = "") -> Any:
+        """What was counted in a mode, as one state on the host. Waits for the devices."""
+        return self.counts[mode].total()
 
 
 @dataclass(eq=False, slots=True)

@@ -23,7 +23,8 @@ from .. import ops
 from ..state import UnitState
 from . import compiler
 from .counting import COUNTABLE, Counter, fitting
-from .points import Calls, Point, Site, activation_of, batch_size
+from .points import Calls, Mode, Point, Site, activation_of, batch_size
+from .rows import unfolded
 
 _NOT_READY = (
     "the audited model is being compiled before the auditor has seen it run; run it once uncompiled inside "
@@ -31,16 +32,26 @@ _NOT_READY = (
 )
 
 
-class Emit:
-    """What an operator call needs to know of one point."""
+class Target(NamedTuple):
+    """Where compiled code counts, and whether it does: `UnitState.words` or the tally, and a switch."""
 
-    def __init__(self, point: Point, words: Tensor, enabled: Tensor) -> None:
-        state = point.state
+    words: Tensor
+    enabled: Tensor
+
+
+class Emit:
+    """What an operator call needs to know of one point. Its states are made as a mode is first traced."""
+
+    def __init__(self, point: Point) -> None:
+        count = next(iter(point.counts.values()))
+        state = count.state
         assert isinstance(state, UnitState)
-        self.point, self.name = point, point.name
-        self.words, self.enabled, self.device = words, enabled, point.device
+        self.point, self.name, self.device = point, point.name, count.device
         self.units, self.histogram, self.threshold = state.units, state.has_histogram, state.threshold
         self.rank, self.unit_axis, self.example_axis = point.rank, point.unit_axis, point.example_axis
+        self.rows = point.rows
+        self.train: Target | None = None
+        self.eval: Target | None = None
 
 
 class Plan:
@@ -55,6 +66,7 @@ class Trace:
 
     def __init__(self, entry: Site, module: nn.Module, examples: int) -> None:
         self.entry, self.examples = entry.name, examples
+        self.training_mode: bool = module.training  # of the module that was entered
         self.sites = [entry]
         self.modules = [module]
         self.calls: dict[str, int] = {}
@@ -64,9 +76,10 @@ class Trace:
 
 
 class Kind(NamedTuple):
-    """What forwards have in common: where they began, and what was counted; see `Trace`."""
+    """What forwards have in common: where they began, in which mode, and what was counted; see `Trace`."""
 
     entry: str
+    mode: Mode
     counted: tuple[str, ...]
     training: tuple[str, ...]
     masked: tuple[str, ...]
@@ -97,8 +110,11 @@ class Traced:
         self.hidden: dict[str, None] = {}  # functions that an eager forward has shown, and a compiled one not
         self._expected: dict[str, dict[str, int]] = {}
         self._tally: Tensor | None = None
-        self._enabled: dict[torch.device, Tensor] = {}
-        self._on = True
+        self._train_tally: Target | None = None
+        self._eval_tally: Target | None = None
+        self._emits: list[Emit] = []
+        self._enabled: dict[tuple[torch.device, Mode], Tensor] = {}
+        self._on: dict[Mode, bool] = {"train": True, "eval": True}
 
     # Made between forwards.
 
@@ -110,21 +126,34 @@ class Traced:
             site.function_plans[function] = self._plan(calls, site.function_plans.get(function))
 
     def _plan(self, calls: Calls, old: Plan | None) -> Plan:
-        points = [p if p is not None and p.wanted and p.state is not None else None for p in calls.points]
+        points = [p if p is not None and p.wanted and p.counts else None for p in calls.points]
         if old is not None and [emit and emit.point for emit in old.emits] == points:
             return old
         had = {} if old is None else {emit.point: emit for emit in old.emits if emit is not None}
         return Plan(calls.name, tuple(None if p is None else had.get(p) or self._emit(p) for p in points))
 
     def _emit(self, point: Point) -> Emit:
-        assert isinstance(point.state, UnitState)
-        words = ops.static(point.state.words)
+        emit = Emit(point)
+        self._emits.append(emit)
         if self._tally is None:
-            self._tally = self._make(2 * ops.SLOTS, words.device)
-        enabled = self._enabled.get(words.device)
-        if enabled is None:
-            enabled = self._enabled[words.device] = self._make(1, words.device).fill_(self._on)
-        return Emit(point, words, enabled)
+            self._tally = self._make(2 * ops.SLOTS, emit.device)
+        if self._train_tally is not None:  # planned anew: the modes that were traced are known
+            emit.train = self._target(emit, "train")
+        if self._eval_tally is not None:
+            emit.eval = self._target(emit, "eval")
+        return emit
+
+    def _target(self, emit: Emit, mode: Mode) -> Target:
+        point = emit.point
+        count = point.counts.get(mode) or self._counter.begin(point, mode, emit.device)
+        assert isinstance(count.state, UnitState)
+        return Target(ops.static(count.state.words), self._switch(emit.device, mode))
+
+    def _switch(self, device: torch.device, mode: Mode) -> Tensor:
+        found = self._enabled.get((device, mode))
+        if found is None:
+            found = self._enabled[device, mode] = self._make(1, device).fill_(self._on[mode])
+        return found
 
     @staticmethod
     def _make(size: int, device: torch.device) -> Tensor:
@@ -135,16 +164,18 @@ class Traced:
         """Note how often which functions were called in a forward that ran uncompiled."""
         self._expected[entry.name] = {name: n for name, n in calls.items() if n}
 
-    def switch(self, on: bool) -> None:
-        """Let compiled code count, or not: what was compiled with the hooks may outlive them."""
-        self._on = on
-        for enabled in self._enabled.values():
-            enabled.fill_(on)
+    def switch(self, mode: Mode, on: bool) -> None:
+        """Let compiled code count in a mode, or not: what was compiled with the hooks may outlive them."""
+        self._on[mode] = on
+        for (_, switched), enabled in self._enabled.items():
+            if switched == mode:
+                enabled.fill_(on)
 
-    def reset(self) -> None:
+    def reset(self, mode: Mode) -> None:
         """Forget what was counted, but not what is known of the code, which is told at trace time only."""
-        if self._tally is not None:
-            self._tally.zero_()
+        for slot, kind in enumerate(self.kinds):
+            if self._tally is not None and kind.mode == mode:
+                self._tally[[slot, ops.SLOTS + slot]] = 0
 
     def forwards(self) -> list[tuple[Kind, int, int]]:
         """Of each kind, how many forwards, and how many examples in them."""
@@ -163,6 +194,7 @@ class Traced:
             return False
         if not self.ready:
             raise RuntimeError(_NOT_READY)
+        self._prepare(module.training)
         examples = batch_size((args, kwargs), self._example_axis)
         self.trace = Trace(site, module, 0 if examples is None else examples)
         return True
@@ -178,13 +210,16 @@ class Traced:
             self._count(trace, site.plan, output, module.training)
         if trace.sites:
             return False
-        if not raised and self._tally is not None:
+        tally = self._train_tally if trace.training_mode else self._eval_tally
+        if not raised and tally is not None:
             slot = self._slot(
-                trace.entry, tuple(trace.calls.items()), tuple(trace.counted), tuple(trace.training),
-                tuple(trace.masked),
+                trace.entry, trace.training_mode, tuple(trace.calls.items()), tuple(trace.counted),
+                tuple(trace.training), tuple(trace.masked),
             )  # fmt: skip
-            enabled = self._enabled[self._tally.device]
-            ops.tick(self._tally, enabled, slot, trace.examples)
+            mask = self._counter.mask
+            if mask is not None and (mask.dim() != 1 or mask.shape[0] != trace.examples):
+                mask = None  # of positions: no example is left out as a whole
+            ops.tick(tally.words, tally.enabled, slot, trace.examples, mask)
         self.trace = None
         return True
 
@@ -215,7 +250,8 @@ class Traced:
         tensor = None if emit is None else activation_of(output)
         if emit is None or tensor is None:
             return
-        if tensor.dtype not in COUNTABLE or tensor.device != emit.device:
+        target = emit.train if trace.training_mode else emit.eval
+        if tensor.dtype not in COUNTABLE or tensor.device != emit.device or target is None:
             self._miss(emit.name)
             return
         rank, unit_axis = tensor.dim(), emit.unit_axis
@@ -223,9 +259,10 @@ class Traced:
             unit_axis = max(rank - 1, 1)
         values = tensor.detach()
         values = values.unsqueeze(1) if rank == 1 else values
+        values, unit_axis = unfolded(values, unit_axis, emit.rows, trace.examples)
         mask = self._counter.mask
         if mask is not None:
-            mask = fitting(mask, values, unit_axis, emit.example_axis)
+            mask = fitting(mask, values, unit_axis, emit.example_axis, emit.rows)
             if mask is None:
                 self._unmask(emit.name, rank)
             else:
@@ -234,23 +271,38 @@ class Traced:
         if training:
             trace.training.append(emit.name)
         ops.update(
-            emit.words, emit.enabled, values, mask, emit.name, emit.units, emit.histogram, emit.threshold,
+            target.words, target.enabled, values, mask, emit.name, emit.units, emit.histogram, emit.threshold,
             unit_axis, emit.example_axis, self._threads,
         )  # fmt: skip
 
     # Run while the compiler traces.
 
     @compiler.constant
+    def _prepare(self, training: bool) -> None:
+        """Make the states of a mode: most models are compiled in one only."""
+        mode = _mode(training)
+        if self._tally is None or (self._train_tally if training else self._eval_tally) is not None:
+            return
+        tally = Target(self._tally, self._switch(self._tally.device, mode))
+        if training:
+            self._train_tally = tally
+        else:
+            self._eval_tally = tally
+        for emit in self._emits:
+            setattr(emit, mode, self._target(emit, mode))
+
+    @compiler.constant
     def _slot(
         self,
         entry: str,
+        training_mode: bool,
         calls: tuple[tuple[str, int], ...],
         counted: tuple[str, ...],
         training: tuple[str, ...],
         masked: tuple[str, ...],
     ) -> int:
         """The place of this kind of forward in the tally."""
-        kind, found = Kind(entry, counted, training, masked), dict(calls)
+        kind, found = Kind(entry, _mode(training_mode), counted, training, masked), dict(calls)
         for name, expected in self._expected.get(entry, {}).items():
             if found.get(name, 0) < expected:
                 self.hidden[name] = None
@@ -277,3 +329,7 @@ class Traced:
     @compiler.constant
     def _possible(self, func: Callable[..., Any]) -> str:
         return self._possible_name(func)
+
+
+def _mode(training: bool) -> Mode:
+    return "train" if training else "eval"

@@ -79,10 +79,11 @@ class _Tracing(Capture):
         self.layers: dict[str, None] = {}
         self.reached: dict[str, str] = {}
 
-    def begin(self, site: Site, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        super().begin(site, args, kwargs)
+    def begin(self, site: Site, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        listens = super().begin(site, module, args, kwargs)
         if self._flow is not None:
             self._flow = _Reach(self.layers, self.reached)
+        return listens
 
     def _adopt(self, frame: Frame, output: Tensor) -> None:
         super()._adopt(frame, output)
