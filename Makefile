@@ -11,6 +11,7 @@ unexport PYTHONPATH
 # Stamps: each step runs again only when what it rests on has changed.
 TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
+FRAMEWORKS := $(VENV)/.frameworks
 NATIVE := CMakeLists.txt cpp/CMakeLists.txt cuda/CMakeLists.txt cmake/cuda.cmake \
           $(shell find cpp/bindings cpp/include cpp/src cuda/bindings cuda/src -name "*.[ch]*")
 
@@ -24,7 +25,7 @@ help:  ## list the targets
 demo: $(INSTALLED)  ## train five small networks on real digits, audit them, write demo/report.html
 	$(BIN)/neurocensus demo --out demo
 
-test: cpp-test  ## the C++ unit tests, then the Python tests
+test: cpp-test $(FRAMEWORKS)  ## the C++ unit tests, then the Python tests
 	$(BIN)/python -m pytest
 
 cpp-test: $(INSTALLED)  ## the C++ unit tests
@@ -46,11 +47,17 @@ $(INSTALLED): $(TOOLS) $(NATIVE) src/neurocensus/_version.py
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[experiments,pandas,prune]'
 	@touch $@
 
+# What neurocensus plugs into: the tests use the real packages, the demo needs none of them.
+$(FRAMEWORKS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable \
+	    '.[keras,lightning,ray,tensorboard,transformers,wandb]'
+	@touch $@
+
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED)  ## mypy --strict
+types: $(FRAMEWORKS)  ## mypy --strict
 	$(BIN)/mypy
 
 stubs: $(INSTALLED)  ## write src/neurocensus/_core.pyi from the compiled core

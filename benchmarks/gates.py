@@ -45,5 +45,8 @@ GATES: Mapping[str, Gate] = {
         "peak memory of an audit above that of the plain forward, in states and largest activations",
         at_most=1,
     ),
+    "training, off": Gate("training: steps left alone, times the loop without an auditor", at_most=1.005),
+    "training, every 50 steps": Gate("training: every 50 steps, times the loop without", at_most=1.01),
+    "training, every step": Gate("training: every step, times the loop without", at_most=1.1),
     "sweeps": Gate("a sweep of 50 networks: times faster than one by one", at_least=25),
 }

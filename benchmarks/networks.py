@@ -48,3 +48,11 @@ class Functions(nn.Module):
 def modules(points: int) -> nn.Sequential:
     """`points` activation modules, one after another."""
     return nn.Sequential(*(nn.ReLU() for _ in range(points)))
+
+
+def convnet() -> nn.Sequential:
+    """A small convolutional network for 10 classes of 32x32 images, in training mode."""
+    layers: list[nn.Module] = []
+    for before, after in ((3, 32), (32, 64), (64, 128)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 16, 128), nn.ReLU(), nn.Linear(128, 10))
