@@ -49,4 +49,7 @@ GATES: Mapping[str, Gate] = {
     "training, every 50 steps": Gate("training: every 50 steps, times the loop without", at_most=1.01),
     "training, every step": Gate("training: every step, times the loop without", at_most=1.1),
     "sweeps": Gate("a sweep of 50 networks: times faster than one by one", at_least=25),
+    "merge": Gate("merging 64 shards that hold 9,217,000 unit states together: seconds", at_most=2),
+    "merge, full states": Gate("merging 64 states of 9,217,000 units each: seconds", at_most=2),
+    "merge, share of a read": Gate(f"merging states: share of the {_READ}", at_least=0.4),
 }

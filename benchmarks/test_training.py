@@ -55,18 +55,21 @@ def _fast_denormals() -> Iterator[None]:
 def test_training(
     record: Recorder, cadence: str, every: int, window: tuple[int, None] | None, steps: int, rounds: int
 ) -> None:
-    """`steps` steps of a small convolutional network with an Auditor attached, beside the loop without one."""
+    """`steps` steps of a small convolutional network with an Auditor attached, beside those without."""
     plain, audited = Loop(), Loop()
     with nc.Auditor(audited.model, every_n_steps=every, window=window, threads=THREADS) as auditor:
         audited.run(every, auditor.step)  # the first forward also finds the points
         plain.run(every)
         auditor.compute("train", reset=True)
         before = auditor.steps
-        pairs = record.pairs(lambda: audited.run(steps, auditor.step), lambda: plain.run(steps), rounds=rounds)
+        pairs = record.pairs(
+            lambda: audited.run(steps, auditor.step), lambda: plain.run(steps), rounds=rounds
+        )
     counted = 0 if window else -(-(auditor.steps - before) // every)
     found = auditor.compute("train")
     assert found.examples == counted * BATCH
-    assert len(found.layers) == (0 if window else sum(isinstance(m, (nn.ReLU, nn.MaxPool2d)) for m in audited.model) + 1)
+    points = sum(isinstance(module, (nn.ReLU, nn.MaxPool2d)) for module in audited.model) + 1  # logits
+    assert len(found.layers) == (0 if window else points)
     for mine, theirs in zip(audited.model.parameters(), plain.model.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
     record.note(ms_per_step=1e3 * pairs.baseline_median / steps)

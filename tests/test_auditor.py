@@ -211,3 +211,15 @@ def test_auditors_may_end_in_any_order(first_out: int) -> None:
     auditors[0].detach()
     assert torch._dynamo.eval_frame._stance.stance == "default"
     torch.compiler.reset()
+
+
+def test_tensor_parallel_models_are_refused() -> None:
+    """Weights that are DTensors and not FSDP's: told by the class, which needs no process group here."""
+
+    class DTensor(torch.Tensor):
+        pass
+
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    model[0].weight = nn.Parameter(torch.zeros(4, 3).as_subclass(DTensor))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="weights of '0' are split over processes by tensor parallelism"):
+        Auditor(model)

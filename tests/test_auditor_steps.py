@@ -215,7 +215,7 @@ class Reused(nn.Module):
 
 @pytest.mark.parametrize("autocast", [False, True])
 def test_a_real_loop_counts_each_forward_once(autocast: bool) -> None:
-    """Checkpoints, accumulation, mixed precision, in-place activations, reused modules; training is unchanged."""
+    """Checkpoints, accumulation, mixed precision, in-place activations, reused modules: once each."""
     torch.manual_seed(0)
     results = []
     for audited in (False, True):

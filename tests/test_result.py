@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,13 @@ class TestWarnings:
         assert "never fired" in str(audit)
         assert audit.to_dict()["never_fired"] == ["out_proj"]
 
+    def test_calls_that_come_and_go_are_named(self) -> None:
+        layers = dict(audit_of({name: [[1.0]] for name in ("act", "act:2", "relu", "relu:2")}).layers)
+        layers["act"] = replace(layers["act"], calls=2)
+        audit = Audit(layers, model="m", examples=1, batches=2)
+        (line,) = audit.warnings
+        assert line.startswith("called more often in some forwards than in others: 'act:2'. The k-th call")
+
     def test_nonfinite_values_are_counted(self) -> None:
         audit = audit_of({"a": [[np.nan, np.inf, 1.0], [-np.inf, np.inf, 0.0]]})
         assert audit.warnings == (
@@ -290,7 +298,7 @@ class TestMerge:
         self, first: dict[str, Any], second: dict[str, Any]
     ) -> None:
         """pitfall 17: parts that are unlike, unequal, or empty."""
-        merged = merge(audit_of(first), audit_of(second))
+        merged = merge(audit_of(first), audit_of(second), allow_repeated=True)
         whole = audit_of({name: np.concatenate([first[name], second[name]]) for name in first})
         assert merged.examples == whole.examples
         assert merged.batches == 2
@@ -350,13 +358,25 @@ class TestMerge:
     @pytest.mark.parametrize(
         ("other", "message"),
         [
-            (audit_of({"x": [[1.0, 2.0]]}), "layer 'x': expected the same units in both audits, got 1 and 2"),
-            (audit_of({"x": [[1.0]]}, histogram=True), "same histogram in both audits, got False and True"),
-            (audit_of({"x": [[1.0]]}, threshold=0.5), r"expected one threshold, got 0\.0 and 0\.5"),
-            (audit_of({"x": [[1.0]]}, model="Other"), "expected audits of one model, got 'Net' and 'Other'"),
+            (
+                audit_of({"x": [[1.0, 2.0]]}),
+                "layer 'x': expected the same units in all audits, got 1 in audit 1 and 2 in audit 2",
+            ),
+            (
+                audit_of({"x": [[1.0]]}, histogram=True),
+                "same histogram in all audits, got False in audit 1 and True in",
+            ),
+            (
+                audit_of({"x": [[1.0]]}, threshold=0.5),
+                r"expected one threshold, got 0\.0 in audit 1 and 0\.5 in audit 2",
+            ),
+            (
+                audit_of({"x": [[1.0]]}, model="Other"),
+                "expected audits of one model, got 'Net' in audit 1 and 'Other' in audit 2",
+            ),
             (
                 Audit({"x": layer_audit("x", UnitState(1), unit_axis=2)}, model="Net", examples=0, batches=0),
-                "same unit_axis in both audits, got 1 and 2",
+                "same unit_axis in all audits, got 1 in audit 1 and 2 in audit 2",
             ),
         ],
     )

@@ -18,7 +18,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocensus import UnitState, reference
+from neurocensus import UnitState, _core, reference
 from neurocensus.threads import thread_count
 
 from .parity.budget import assert_same
@@ -305,3 +305,31 @@ def test_the_switch_and_foreign_words_are_checked() -> None:
     with pytest.raises(ValueError, match="first_example: expected at least 0 and less than"):
         state.update(x, first_example=2**63 - 2)
     assert state.examples == 0
+
+
+def test_the_digest_is_of_the_content() -> None:
+    x = values_like_activations((5, 6, 4), 0, "holes")
+    state = UnitState(6, histogram=True).update(x)
+    for twin in (state.copy(), pickle.loads(pickle.dumps(state)), UnitState.from_dict(state.to_dict())):
+        assert twin.digest() == state.digest()
+    others = [
+        UnitState(6).update(x), UnitState(6, threshold=0.5, histogram=True).update(x), state.copy().update(x),
+        UnitState(6, histogram=True).update(x, first_example=1), UnitState(6), UnitState(7),
+        UnitState(6, threshold=0.5),
+    ]  # fmt: skip
+    digests = {state.digest(), *(other.digest() for other in others)}
+    assert len(digests) == 1 + len(others)
+    assert all(len(digest) == 64 for digest in digests)
+
+
+def test_merge_gives_back_its_state_and_takes_any_number() -> None:
+    state = UnitState(3)
+    assert state.merge() is state
+    assert state.merge(*(UnitState(3).update(np.ones((1, 3))) for _ in range(5))).examples == 5
+
+
+def test_the_core_takes_no_words_of_another_length() -> None:
+    words = UnitState(3)._words
+    for others, firsts in (([words[:-1]], [0]), ([words], []), ([words[::2]], [0])):
+        with pytest.raises((ValueError, TypeError)):
+            _core.merge(words, others, firsts, 3, False, 1)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def assert_same(a: Audit, b: Audit) -> None:
         "threshold",
         "versions",
         "annotations",
+        "parts",
     ):
         assert getattr(a, field) == getattr(b, field), field
     assert list(a.layers) == list(b.layers)
@@ -97,6 +99,25 @@ class TestRoundTrip:
     def test_the_same_audit_gives_the_same_bytes(self) -> None:
         """The library alone writes metadata in a random order."""
         assert len({storage.dump(golden_audit()) for _ in range(8)}) == 1
+
+    @given(LAYERS, st.booleans())
+    def test_the_pieces_are_what_the_library_writes(self, arrays: dict[str, Any], histogram: bool) -> None:
+        content = storage.dump(audit_of(arrays, histogram=histogram))
+        tensors = safetensors.numpy.load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        assert storage.in_order(safetensors.numpy.save(tensors, header["__metadata__"])) == content
+
+    def test_files_of_format_1_are_written_as_ever(self) -> None:
+        assert storage.dump(golden_audit()) == storage.in_order(
+            (GOLDEN / "audit-v1.safetensors").read_bytes()
+        )
+
+    def test_bytes_are_what_is_in_the_file(self, tmp_path: Path) -> None:
+        audit = audit_of(relu_arrays(2), parts=["0" * 64, "a" * 64])
+        audit.save(tmp_path / "a")
+        assert audit.to_bytes() == (tmp_path / "a").read_bytes()
+        for content in (audit.to_bytes(), bytearray(audit.to_bytes()), memoryview(audit.to_bytes())):
+            assert_same(audit, Audit.from_bytes(content))
 
     def test_strings_are_paths_too(self, tmp_path: Path) -> None:
         golden_audit().save(str(tmp_path / "a"))
@@ -180,6 +201,21 @@ class TestDamage:
         path.write_bytes(content)
         with contextlib.suppress(ValueError):
             assert load(path).units > 0  # whatever it is, it is usable
+
+    @given(st.data())
+    def test_bytes_cut_or_flipped_anywhere_raise_value_error(self, data: st.DataObject) -> None:
+        content = bytearray((GOLDEN / "audit-v1.safetensors").read_bytes())
+        if data.draw(st.booleans()):
+            with pytest.raises(ValueError, match="content: expected a complete safetensors file"):
+                Audit.from_bytes(bytes(content[: data.draw(st.integers(0, len(content) - 1))]))
+        position = data.draw(st.integers(0, len(content) - 1))
+        content[position] ^= data.draw(st.integers(1, 255))
+        with contextlib.suppress(ValueError):
+            assert Audit.from_bytes(bytes(content)).units > 0
+
+    def test_what_is_no_bytes(self) -> None:
+        with pytest.raises(TypeError, match=r"content: expected bytes of Audit\.to_bytes, got str"):
+            Audit.from_bytes("audit.safetensors")  # type: ignore[arg-type]
 
     def test_another_safetensors_file(self, tmp_path: Path) -> None:
         path = tmp_path / "weights.safetensors"
@@ -272,6 +308,10 @@ class TestDamage:
             ({"versions": {"torch": None}}, r"audit\.versions: expected text only"),
             ({"annotations": {"accuracy": 10**400}}, r"annotations\['accuracy'\]: expected a finite number"),
             ({"annotations": {"a": [1]}}, r"annotations\['a'\]"),
+            ({"parts": "0" * 64}, r"audit\.parts: expected a list of SHA-256 digests"),
+            ({"parts": ["x" * 64]}, r"audit\.parts: expected a list of SHA-256 digests"),
+            ({"parts": ["0" * 63]}, r"audit\.parts: expected a list of SHA-256 digests"),
+            ({"parts": [0]}, r"audit\.parts: expected a list of SHA-256 digests"),
         ],
     )
     def test_impossible_metadata(self, saved: Path, body: dict[str, Any], message: str) -> None:
@@ -280,9 +320,11 @@ class TestDamage:
             load(saved)
 
     def test_a_tensor_of_a_type_that_numpy_lacks(self, saved: Path) -> None:
-        metadata = {"format": storage.FORMAT, "format_version": "1", "audit": "{}"}
-        safetensors.torch.save_file({"layers.0.max": torch.zeros(2, dtype=torch.bfloat16)}, saved, metadata)
-        with pytest.raises(ValueError, match=r"audit\.safetensors: expected a complete .* 'bfloat16'"):
+        with safetensors.safe_open(saved, framework="pt") as file:
+            metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors["layers.0.max"] = torch.zeros(4, dtype=torch.bfloat16)
+        safetensors.torch.save_file(tensors, saved, metadata)
+        with pytest.raises(ValueError, match=r"audit\.safetensors: .*bfloat16"):
             load(saved)
 
     def test_two_layers_of_one_name(self, saved: Path) -> None:
@@ -314,11 +356,11 @@ class TestAtomic:
     ) -> None:
         before = saved.read_bytes()
 
-        def full(path: Path, content: bytes) -> None:
-            path.write_text("half")
+        def full(audit: Audit) -> Iterator[bytes]:
+            yield b"half"
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(Path, "write_bytes", full)
+        monkeypatch.setattr(storage, "pieces", full)
         with pytest.raises(OSError, match=r"No space left on device: '.*audit\.safetensors'"):
             audit_of(relu_arrays(1)).save(saved)
         assert saved.read_bytes() == before

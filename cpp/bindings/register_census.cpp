@@ -25,10 +25,16 @@ void reset(Words words, std::int64_t units, bool histogram) {
     nc::reset(state_view(words, units, histogram));
 }
 
-void merge(Words into, Words from, std::int64_t units, bool histogram) {
-    const nc::StateView a = state_view(into, units, histogram), b = state_view(from, units, histogram);
+void merge(Words into, std::vector<Words> others, const nc::Sizes& first_examples, std::int64_t units,
+           bool histogram, int threads) {
+    if (others.size() != first_examples.size())
+        throw std::invalid_argument("first_examples: not one for each state");
+    const nc::StateView whole = state_view(into, units, histogram);
+    std::vector<nc::Shard> shards;
+    for (std::size_t i = 0; i < others.size(); ++i)
+        shards.push_back({state_view(others[i], units, histogram), first_examples[i]});
     const py::gil_scoped_release release;
-    nc::merge(a, b);
+    nc::merge(whole, shards, threads);
 }
 
 void update(Words words, std::int64_t units, bool histogram, std::uintptr_t data, int dtype,
@@ -69,8 +75,11 @@ void register_census(py::module_& module) {
         "Fold the values at address `data` into the state. dtype indexes DTYPES; shape and strides (in\n"
         "elements) are of (example, unit, positions...); mask is the address of bytes over (example,\n"
         "position), or 0. Drops the GIL.");
-    module.def("merge", &merge, py::arg("into").noconvert(), py::arg("other").noconvert(), py::arg("units"),
-               py::arg("histogram"), "Fold the state `other` into the state `into`.");
+    module.def(
+        "merge", &merge, py::arg("into").noconvert(), py::arg("others").noconvert(),
+        py::arg("first_examples"), py::arg("units"), py::arg("histogram"), py::arg("threads"),
+        "Fold the states `others` into the state `into`, in their order, each read once. Example i of\n"
+        "others[k] is example first_examples[k] + i of the whole. Drops the GIL.");
     module.def("plain_max", &plain_max, py::arg("data"), py::arg("count"), py::arg("threads"),
                "Maximum of contiguous float32 values: the plain read that benchmarks compare with.");
 }

@@ -378,7 +378,7 @@ class ColumnScan {
             store<double>(min, tile_min < old_min ? tile_min : old_min);
             store<double>(mean, old_mean + delta * share);
             store<double>(
-                m2, load<double>(m2) + (square < zero ? zero : square) + delta * delta * (finite * share));
+                m2, load<double>(m2) + (square < zero ? zero : square) + delta * (finite * share) * delta);
             store<double>(mean_abs, old_abs + (widen_lanes(panel_.sum_abs + lane) / n - old_abs) * share);
             store_bits<double>(nonzero, load_bits<double>(nonzero) +
                                             __builtin_convertvector(load_lanes(panel_.nonzero + lane), I));

@@ -4,6 +4,7 @@
 
 #include "columns-inl.hpp"
 #include "kernels.hpp"
+#include "merge-inl.hpp"
 #include "rows-inl.hpp"
 
 namespace neurocensus {

@@ -22,10 +22,30 @@ struct Job {
     double threshold;
 };
 
+// A state to be merged: its words, the values per unit it holds, and where its example indices begin.
+struct MergePart {
+    const std::int64_t* words;
+    std::int64_t values;
+    std::int64_t first_example;
+};
+
+constexpr std::int64_t kMergeTile = 1024;  // units that are merged at a time
+
+// One thread's share of a merge: some units of all states. Shares begin at multiples of kMergeTile.
+struct MergeJob {
+    std::int64_t* words;  // of the state that is merged into; its header is left to the caller
+    std::int64_t units;   // of all states
+    std::int64_t values;  // per unit that it holds already
+    const MergePart* parts;
+    std::int64_t count;  // of parts
+    std::int64_t unit_begin, unit_end;
+};
+
 struct Kernels {
     const char* name;
     void (*scan_rows)(const Job&);     // units apart, positions side by side: NCHW
     void (*scan_columns)(const Job&);  // units side by side, and every other stride
+    void (*merge)(const MergeJob&);
     float (*plain_max)(const float* data, std::int64_t count);
 };
 

@@ -4,5 +4,5 @@
 #include "kernels-inl.hpp"
 
 namespace neurocensus {
-const Kernels kKernelsNeon = {"neon", for_dtype<ScanRows>, for_dtype<ScanColumns>, plain_max};
+const Kernels kKernelsNeon = {"neon", for_dtype<ScanRows>, for_dtype<ScanColumns>, merge_units, plain_max};
 }  // namespace neurocensus

@@ -126,8 +126,10 @@ class Call {
             count_in(own, count_kept(view_, mask_, part.example_begin, part.example_end),
                      options_.first_example + part.example_end);
         });
+        std::vector<Shard> shards;
         for (std::int64_t task = 0; task < tasks; ++task)
-            merge(state_, {parts.get() + task * words, view_.units, state_.has_histogram});
+            shards.push_back({{parts.get() + task * words, view_.units, state_.has_histogram}});
+        merge(state_, shards);
     }
 
     StateView state_;

@@ -45,12 +45,15 @@ def instruction_sets() -> list[str]:
 
 def merge(
     into: numpy.typing.NDArray[numpy.int64],
-    other: numpy.typing.NDArray[numpy.int64],
+    others: list[numpy.typing.NDArray[numpy.int64]],
+    first_examples: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex],
     units: typing.SupportsInt | typing.SupportsIndex,
     histogram: bool,
+    threads: typing.SupportsInt | typing.SupportsIndex,
 ) -> None:
     """
-    Fold the state `other` into the state `into`.
+    Fold the states `others` into the state `into`, in their order, each read once. Example i of
+    others[k] is example first_examples[k] + i of the whole. Drops the GIL.
     """
 
 def plain_max(

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ._version import __version__
 from .arguments import integer
-from .capture.names import unwrapped
+from .capture.names import class_name, unwrapped
 from .capture.points import MODES, Mode
+from .distributed.sampling import own_examples
+from .merging import join
 from .native import cuda_counts
 from .observer import Observer
-from .result import Audit, LayerAudit, merge
-from .running import run
+from .result import Audit, LayerAudit
+from .resuming.checkpoint import Checkpoint
+from .resuming.identity import identity
+from .running import device_of, run
 from .selection import Layers
 from .state import UnitState
 
@@ -79,8 +85,9 @@ class Auditor(Observer):
 
     Attributes:
         mask: bool tensor (examples, *positions) for the forwards to come, True where to count, or None. It
-            applies to layers with these positions; those with none are counted on examples with any position
-            kept; others are counted whole, with a warning.
+            covers a layer's first positions, later ones go with them, also where the model folds positions
+            into rows; layers with none are counted on examples with any position kept; others, and rows
+            picked by an index (experts), are counted whole, with a warning.
 
     Raises:
         TypeError: `model` is not an eager `nn.Module`.
@@ -184,7 +191,7 @@ class Auditor(Observer):
         chosen: Mode = mode or ("train" if self.modes == ("train",) else "eval")
         self._warn(chosen)
         whole, local = self._whole.get(chosen), self._local(chosen)
-        result = local if whole is None else merge(whole, local)
+        result = local if whole is None else join(whole, local)
         if reset:
             self._begin_anew(chosen)
         return result
@@ -207,7 +214,7 @@ class Auditor(Observer):
         """
         if self.modes:
             raise RuntimeError("resume: expected an auditor that has seen nothing yet; resume before you run")
-        name = type(unwrapped(self._model)).__name__
+        name = class_name(unwrapped(self._model))
         histogram = {layer.state.has_histogram for layer in audit.layers.values()} - {self._histogram}
         for what, expected, got in (
             ("model", name, audit.model),
@@ -225,33 +232,38 @@ class Auditor(Observer):
         traced, seen = capture.traced_calls(mode), capture.seen(mode)
         layers = {} if before is None else dict(before.layers)
         for point in capture.counted(mode):
-            count = point.counts[mode]
+            count, first = point.counts[mode], layers.get(point.name, point)  # first: as it was first seen
             layers[point.name] = LayerAudit(
                 name=point.name,
                 state=count.total(),
                 kind=point.kind,
                 unit_axis=point.unit_axis,
-                unit_rule=point.unit_rule,
+                unit_rule=first.unit_rule,
                 example_axis=point.example_axis,
-                dtype=point.dtype,
+                dtype=first.dtype,
                 training=count.training,
                 calls=count.calls + traced.get(point, 0),
                 masked=count.masked,
             )
         expected, missing = capture.expected(mode), capture.never_fired(mode)
         if before is not None:  # missing as a whole is what is missing in each part
-            expected = [*before.expected, *expected]
-            missing = [name for name in missing if name in before.never_fired]
+            missing = [name for name in missing if name in before.never_fired and name not in layers]
+            expected = [*layers, *missing]
         return Audit(
             layers,
-            model=type(unwrapped(self._model)).__name__,
+            model=class_name(unwrapped(self._model)),
             examples=seen.examples if examples is None else examples,
             batches=seen.batches if batches is None else batches,
             expected=list(dict.fromkeys(expected)),
             never_fired=[name for name in missing if name not in layers],
             threshold=self._threshold,
-            versions={"neurocensus": __version__, "torch": torch.__version__, "numpy": np.__version__},
+            versions=_versions(),
         )
+
+    def _nothing(self) -> Audit:
+        """The audit of no example: it does not know what should have fired."""
+        name = class_name(unwrapped(self._model))
+        return Audit({}, model=name, examples=0, batches=0, threshold=self._threshold, versions=_versions())
 
     def _begin_anew(self, mode: Mode) -> None:
         if self._capture.hooks.running:
@@ -294,7 +306,11 @@ class Auditor(Observer):
         for mode, audit in found.items():
             whole = self._whole.get(mode)
             self._begin_anew(mode)
-            self._whole[mode] = audit if whole is None else merge(whole, audit)
+            self._whole[mode] = audit if whole is None else join(whole, audit)
+
+
+def _versions() -> dict[str, str]:
+    return {"neurocensus": __version__, "torch": torch.__version__, "numpy": np.__version__}
 
 
 def _window(window: Any) -> tuple[int, int | None]:
@@ -329,6 +345,9 @@ def audit(
     forward: Callable[[Any, Any], Any] | None = None,
     progress: bool = True,
     threads: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
 ) -> Audit:
     """Run `model` over `loader` in eval mode and inference mode, and count every activation.
 
@@ -346,10 +365,21 @@ def audit(
             that gives a bool tensor (examples, *positions); see `Auditor.mask`.
         forward: how to run the model on a batch, ``forward(model, batch)``.
         progress: show a progress bar, on a terminal only.
+        checkpoint: a file to save what was counted in, whenever `checkpoint_every` examples have gone by (at
+            the end of a batch), and at the end; see docs/resume.md. It stays: remove it when you have saved
+            the audit.
+        checkpoint_every: how many examples.
+        resume: go on from `checkpoint`, if there is such a file: the result is bit for bit that of an audit
+            that was not interrupted. If that came to its end, it is returned at once.
+
+    Of a DataLoader with a `torch.utils.data.DistributedSampler`, the examples that this process gets are
+    counted, without those that the sampler repeats; `neurocensus.distributed.gather` makes a whole of them.
 
     Raises:
         TypeError: a loader that is a single array, a batch that needs `forward`.
-        ValueError: no examples, a layer name that does not exist, nothing to count.
+        ValueError: no examples, a layer name that does not exist, nothing to count; a checkpoint that is
+            damaged or of another audit, a loader that gives other batches than those that were counted.
+        FileExistsError: there is a checkpoint, and `resume` was not said.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
@@ -357,10 +387,56 @@ def audit(
         unwrapped(model), layers=layers, unit_axis=unit_axis, example_axis=example_axis, threshold=threshold,
         histogram=histogram, threads=threads,
     )  # fmt: skip
-    auditor.trace = False
-    examples, batches = run(
+    saved = None
+    if checkpoint is not None:
+        if checkpoint_every is None and not resume:
+            raise ValueError(
+                "checkpoint_every: expected a number of examples, since checkpoint is given, got None"
+            )
+        settings = {
+            "layers": layers, "unit axis": unit_axis, "example axis": example_axis, "histogram": histogram,
+            "threshold": float(threshold), "device": device_of(auditor.model) if device is None else device,
+            "max examples": max_examples, "mask": mask, "forward": forward,
+        }  # fmt: skip
+        saved = Checkpoint(
+            checkpoint, every=checkpoint_every, resume=resume, of=identity(auditor.model, loader, settings)
+        )
+    elif checkpoint_every is not None or resume:
+        given = "resume" if checkpoint_every is None else "checkpoint_every"
+        raise ValueError(f"{given}: expected checkpoint too, the path of a file; give checkpoint=")
+    return audited(
         auditor, loader, device=device, max_examples=max_examples, mask=mask, forward=forward,
-        progress="audit" if progress else None,
+        progress="audit" if progress else None, checkpoint=saved,
     )  # fmt: skip
+
+
+def audited(
+    auditor: Auditor,
+    loader: Iterable[Any],
+    *,
+    max_examples: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    **options: Any,
+) -> Audit:
+    """Run the model of `auditor`, which has seen nothing yet, over `loader`: what `audit` does.
+
+    Args:
+        max_examples, options: see `neurocensus.running.run`.
+        checkpoint: where to go on from, and to save to.
+    """
+    auditor.trace = False
+    own = own_examples(loader) if isinstance(loader, DataLoader) else None
+    if own == 0:  # more processes than examples
+        return auditor._nothing()
+    if own is not None:  # after these the sampler repeats
+        max_examples = own if max_examples is None else min(own, max_examples)
+    if checkpoint is not None:
+        checkpoint.begin(auditor)
+        if checkpoint.done is not None:
+            return checkpoint.done
+    examples, batches = run(auditor, loader, max_examples=max_examples, checkpoint=checkpoint, **options)
     auditor._warn("eval")
-    return auditor._local("eval", examples, batches)
+    result = auditor._local("eval", examples, batches) if batches else auditor._nothing()
+    if checkpoint is not None:
+        checkpoint.end(result)
+    return result

@@ -5,6 +5,7 @@ Both hold the same flat int64 words (`cpp/include/neurocensus/state.hpp`). Calle
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -47,8 +48,8 @@ class Memory(Protocol):
     ) -> None:  # fmt: skip
         """Fold a chunk in; its shape and strides are of (example, unit, *positions)."""
 
-    def merge(self, other: Memory) -> None:
-        """Fold another state in, wherever it is."""
+    def merge(self, others: Sequence[tuple[Memory, int]]) -> None:
+        """Fold other states in, wherever they are, each with what is added to its example indices."""
 
     def empty_copy(self) -> Memory:
         """Memory for a state like this one, in the same place, holding nothing yet."""
@@ -96,8 +97,9 @@ class HostMemory:
             threshold, thread_count(threads),
         )  # fmt: skip
 
-    def merge(self, other: Memory) -> None:
-        core.merge(self._words, other.read(), self._units, self._histogram)
+    def merge(self, others: Sequence[tuple[Memory, int]]) -> None:
+        words, first_examples = [other.read() for other, _ in others], [first for _, first in others]
+        core.merge(self._words, words, first_examples, self._units, self._histogram, thread_count())
 
     def empty_copy(self) -> Memory:
         return HostMemory(self._units, self._histogram)
@@ -174,7 +176,18 @@ class DeviceMemory:
                 _scratch.pop(key, None)
             raise
 
-    def merge(self, other: Memory) -> None:
+    def merge(self, others: Sequence[tuple[Memory, int]]) -> None:
+        for other, first_example in others:
+            self._merge(other if first_example == 0 else self._renumbered(other, first_example))
+
+    def _renumbered(self, other: Memory, first_example: int) -> Memory:
+        """The other one's content on the host, its examples numbered from `first_example` on."""
+        out = HostMemory(self._units, self._histogram)
+        out.reset()
+        out.merge([(other, first_example)])
+        return out
+
+    def _merge(self, other: Memory) -> None:
         if other.device != self.device:
             words, other = other.read(), self.empty_copy()
             other.write(words)

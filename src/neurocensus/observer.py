@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from .capture.capture import Capture
+from .capture.keras import as_torch_modules
 from .capture.points import Mode, Point, State
+from .preserve import is_sharded
 from .selection import Layers
 from .threads import thread_count
 
@@ -64,7 +66,11 @@ class Observer:
             "apart": apart,
         }
         self.trace = trace
-        self._capture = Capture(model, **self._options)
+        self._capture = self._fresh_capture()
+
+    def _fresh_capture(self) -> Capture:
+        with as_torch_modules(self._model):
+            return Capture(self._model, **self._options)
 
     @property
     def model(self) -> nn.Module:
@@ -141,7 +147,7 @@ class Observer:
         mask = self._capture.counter.mask
         self.detach()
         wanted = self._capture.wanted
-        self._capture = Capture(self._model, **self._options)
+        self._capture = self._fresh_capture()
         self._capture.counter.mask, self._capture.wanted = mask, wanted
         if attached:
             self.attach()
@@ -171,6 +177,7 @@ class Observer:
 def _check_model(model: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    sharded = any(map(is_sharded, model.modules()))  # by FSDP, which gives each process the whole layer
     for name, module in model.named_modules():
         where = f" (its module {name!r})" if name else ""
         if isinstance(module, torch.jit.ScriptModule):
@@ -183,11 +190,21 @@ def _check_model(model: Any) -> None:
                 f"model: {name or type(module).__name__!r} is a lazy module without parameters yet; "
                 "run the model on one batch, then audit"
             )
+        if not sharded and any(map(_is_distributed, module.parameters(recurse=False))):
+            raise TypeError(
+                f"model: the weights of {name or type(module).__name__!r} are split over processes by tensor "
+                "parallelism: each would count its own slice of the units under one name; audit the model "
+                "without it, or with FSDP"
+            )
         if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
             raise TypeError(
                 "model: nn.DataParallel runs copies of the model in threads, which cannot be "
                 "counted together; audit its .module"
             )
+
+
+def _is_distributed(parameter: nn.Parameter) -> bool:
+    return any(kind.__name__ == "DTensor" for kind in type(parameter).__mro__)
 
 
 def describe(value: Any) -> str:

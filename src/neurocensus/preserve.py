@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .capture.keras import as_torch_modules
+
 
 @contextmanager
 def random_states() -> Iterator[None]:
@@ -41,14 +43,16 @@ def evaluating(model: nn.Module, device: torch.device | None) -> Iterator[None]:
     puts on itself would be put on twice), and the data of parameters that were moved.
     Buffers changed in place stay changed; in eval mode those of PyTorch are not.
     """
-    modules = list(model.modules())
+    with as_torch_modules(model):
+        modules = list(model.modules())
     attributes = [dict(module.__dict__) for module in modules]
     contents = [(held, copy(held)) for had in attributes for held in had.values() if _holds(held)]
     parameters = list(model.parameters())
     data: list[Tensor] = [parameter.data for parameter in parameters]
     gradients: list[Tensor | None] = [p.grad if p.grad is None else p.grad.data for p in parameters]
     try:
-        model.eval()
+        with as_torch_modules(model):
+            model.eval()
         if device is not None:
             model.to(device)
         yield

@@ -9,7 +9,6 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +43,7 @@ class Audit:
         threshold: a value is zero when ``abs(value) <= threshold``.
         versions: of the software that made the audit; default: what is running.
         annotations: the user's own notes, such as ``{"accuracy": 0.97}``; saved along.
+        parts: digests of the audits that were merged into this one; none: it is no merged one.
 
     Raises:
         TypeError, ValueError: an argument is not as described; the message says which.
@@ -61,6 +61,7 @@ class Audit:
         threshold: float = 0.0,
         versions: Mapping[str, str] | None = None,
         annotations: Mapping[str, Annotation] | None = None,
+        parts: Sequence[str] = (),
     ) -> None:
         for name, layer in layers.items():
             if not isinstance(layer, LayerAudit):
@@ -81,6 +82,7 @@ class Audit:
         self.threshold = float(threshold)
         self._versions = dict(running_versions() if versions is None else versions)
         self.annotations = annotations or {}
+        self._parts = tuple(parts)
 
     @property
     def layers(self) -> Mapping[str, LayerAudit]:
@@ -104,6 +106,14 @@ class Audit:
     @annotations.setter
     def annotations(self, notes: Mapping[str, Annotation]) -> None:
         self._annotations = _annotations(notes)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """SHA-256 digests of the audits that were merged into this one, in order; empty if none were.
+
+        By them `merge` knows a shard that comes again, in whatever file.
+        """
+        return self._parts
 
     @property
     def states(self) -> dict[str, UnitState]:
@@ -216,6 +226,20 @@ class Audit:
         """Write everything to one safetensors file, which `neurocensus.load` reads."""
         storage.save(self, path)
 
+    def to_bytes(self) -> bytes:
+        """The file that `save` writes, as bytes, for a queue or an object store; see `from_bytes`."""
+        return storage.dump(self)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Audit:
+        """The audit whose `to_bytes` this is, or the content of a file of `save`. Nothing is unpickled.
+
+        Raises:
+            TypeError: not bytes.
+            ValueError: damaged, or not an audit, or of a newer format.
+        """
+        return storage.parse(content)
+
     def report(self, path: str | os.PathLike[str]) -> None:
         """Write a self-contained HTML page: numbers, plots, a table per layer, provenance."""
         from .report import write_report
@@ -251,24 +275,29 @@ class Audit:
         )
 
 
-def merge(first: Audit, *others: Audit) -> Audit:
+def merge(first: Audit, *others: Audit, allow_repeated: bool = False) -> Audit:
     """One audit of the same model over several data sets.
 
     Layers are matched by name; those that only one audit has are kept. Example indices (`argmax`) go on
     from one audit to the next, as if the data sets had been one. Annotations that disagree are dropped:
     no accuracy follows from two.
 
+    Args:
+        first: an audit; a single one is given back as it is.
+        others: more of the same model, threshold, units and axes.
+        allow_repeated: count shards that are given twice (the same audit, a copy of it, or one that an
+            earlier merge holds) twice, instead of refusing them. For parts that are truly equal: data that
+            gave the very same numbers.
+
     Raises:
         TypeError: something is not an `Audit`.
-        ValueError: the audits are of different models, or counted by different rules.
+        ValueError: the audits are of different models, or counted by different rules, or a shard comes twice.
     """
-    merged = first
-    for audit in (first, *others):
-        if not isinstance(audit, Audit):
-            raise TypeError(f"merge: expected audits, got {type(audit).__name__}")
-    for other in others:
-        merged = _merge(merged, other)
-    return merged
+    from .merging import Merger
+
+    merger = Merger(allow_repeated=allow_repeated)
+    merger.add({f"audit {index}": audit for index, audit in enumerate((first, *others), start=1)})
+    return merger.audit() if others else first
 
 
 def running_versions() -> dict[str, str]:
@@ -282,69 +311,6 @@ def _versions() -> Mapping[str, str]:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions["torch"] = importlib.metadata.version("torch")
     return versions
-
-
-def _merge(a: Audit, b: Audit) -> Audit:
-    if a.model != b.model:
-        raise ValueError(
-            f"merge: expected audits of one model, got {a.model!r} and {b.model!r}; compare() them"
-        )
-    if a.threshold != b.threshold:
-        raise ValueError(
-            f"merge: expected one threshold, got {a.threshold} and {b.threshold}; repeat one of the audits"
-        )
-    offset = max([a.examples, *(layer.state.next_example for layer in a.layers.values())])
-    layers = dict(a.layers)
-    for name, layer in b.layers.items():
-        shifted = _shift_examples(layer.state, offset)
-        if name in layers:
-            layers[name] = _merge_layer(layers[name], replace(layer, state=shifted))
-        else:
-            layers[name] = replace(layer, state=shifted)
-    missing = (*a.never_fired, *b.never_fired)
-    return Audit(
-        layers,
-        model=a.model,
-        examples=a.examples + b.examples,
-        batches=a.batches + b.batches,
-        expected=list(dict.fromkeys((*a.expected, *b.expected))),
-        never_fired=[name for name in dict.fromkeys(missing) if name not in layers],
-        threshold=a.threshold,
-        annotations={
-            key: value
-            for key, value in {**b.annotations, **a.annotations}.items()
-            if a.annotations.get(key, value) == b.annotations.get(key, value)
-        },
-    )
-
-
-def _merge_layer(a: LayerAudit, b: LayerAudit) -> LayerAudit:
-    for what, ours, theirs in (
-        ("units", a.units, b.units),
-        ("unit_axis", a.unit_axis, b.unit_axis),
-        ("histogram", a.state.histogram is not None, b.state.histogram is not None),
-    ):
-        if ours != theirs:
-            raise ValueError(
-                f"merge: layer {a.name!r}: expected the same {what} in both audits, got {ours} and {theirs}; "
-                "repeat one of the audits with the settings of the other"
-            )
-    return replace(
-        a,
-        state=a.state.copy().merge(b.state),
-        dtype=a.dtype if a.dtype == b.dtype else f"{a.dtype}, {b.dtype}",
-        training=a.training or b.training,
-        masked=a.masked or b.masked,
-        calls=a.calls + b.calls,
-    )
-
-
-def _shift_examples(state: UnitState, offset: int) -> UnitState:
-    """A copy whose examples are numbered from `offset` on."""
-    data = state.to_dict()
-    data["argmax"] = np.where(data["argmax"] >= 0, data["argmax"] + offset, -1)
-    data["next_example"] += offset
-    return UnitState.from_dict(data)
 
 
 def _annotations(given: Mapping[str, Annotation]) -> dict[str, Annotation]:
@@ -391,6 +357,15 @@ def _warnings(audit: Audit) -> list[str]:
         lines.append(
             f"{text.plural(audit.unseen, 'unit')} without a single value (unseen is not dead) in "
             f"{text.enumerate_names(unseen)}"
+        )
+    uneven = [
+        name for name, again in audit.layers.items()
+        if ":" in name and (first := audit.layers.get(name.rpartition(":")[0])) and first.calls != again.calls
+    ]  # fmt: skip
+    if uneven:
+        lines.append(
+            f"called more often in some forwards than in others: {text.enumerate_names(uneven)}. The k-th "
+            "call need not be the same thing each time (experts run one by one, where they have tokens)"
         )
     training = [layer.name for layer in layers if layer.training]
     if training:

@@ -31,10 +31,12 @@ def tokens() -> Tensor:
 def seen(chain: Callable[[Tensor], Tensor]) -> tuple[Tensor, Rows]:
     """What comes out of `chain`, and what its rows were taken for."""
     model = Apply(lambda self, x: self.probe(chain(x)), probe=nn.Identity())
-    with Auditor(model, layers=["probe"]) as auditor:
+    with Auditor(model, layers=["probe"], unit_axis=-1) as auditor:
         out = model(tokens())
     return out, auditor._capture.points["probe"].rows
 
+
+SHUFFLED = torch.randperm(EXAMPLES * TOKENS, generator=torch.Generator().manual_seed(0))
 
 Step = tuple[str, Callable[[Tensor], Tensor]]
 STEPS: list[Step] = [
@@ -61,17 +63,18 @@ STEPS: list[Step] = [
 ]
 
 
-REORDERING = ("pick rows", "pick rows, listed", "pick tokens", "index_select", "flip", "roll", "sort", "repeat")
+REORDERING = (
+    "pick rows", "pick rows, listed", "pick tokens", "index_select", "flip", "roll", "sort", "repeat",
+)  # fmt: skip
 
 
 def comes_home(chain: list[Step]) -> bool:
-    """Rows that were picked, and are unfolded, are taken to be in order again; so are axes that move twice."""
+    """Rows that were picked, and are unfolded, are taken to be in order again."""
     names = [name for name, _ in chain]
-    unfolded_later = any("unfold" in names[at:] for at, name in enumerate(names) if name in REORDERING)
-    return not unfolded_later and not {"swap the first two", "swap the middle"} <= {*names}
+    return any("unfold" in names[at:] for at, name in enumerate(names) if name in REORDERING)
 
 
-@given(st.lists(st.sampled_from(STEPS), max_size=6).filter(comes_home))
+@given(st.lists(st.sampled_from(STEPS), max_size=6).filter(lambda chain: not comes_home(chain)))
 def test_what_is_called_folded_is_in_the_order_of_examples_and_tokens(chain: list[Step]) -> None:
     """Pitfall 12: a mask that is laid over other rows would count the wrong tokens, silently."""
 
@@ -98,17 +101,28 @@ def test_what_is_called_folded_is_in_the_order_of_examples_and_tokens(chain: lis
         (lambda x: x[torch.arange(EXAMPLES), torch.tensor([1, 0, 3])], Rows.EXAMPLES),
         (lambda x: x.transpose(1, 2).transpose(1, 2), Rows.EXAMPLES),
         (lambda x: (x.transpose(0, 1) + 1).transpose(0, 1), Rows.EXAMPLES),
-        (lambda x: x.transpose(0, 1).reshape(-1, 6).reshape(TOKENS, EXAMPLES, 6).transpose(0, 1),
-         Rows.EXAMPLES),
+        (lambda x: x.view(-1, 6).t().contiguous().t(), Rows.FOLDED),
+        (lambda x: (nn.Parameter(torch.eye(6)) @ x.view(-1, 6).t()).t(), Rows.FOLDED),
+        (lambda x: torch.stack([x, x])[1], Rows.EXAMPLES),
+        (lambda x: x.view(-1, 2, 6).unflatten(-1, (2, 3)).permute(2, 0, 1, 3)[0], Rows.FOLDED),  # of Swin
+        (lambda x: x.permute(2, 1, 0).permute(2, 1, 0), Rows.EXAMPLES),
         (lambda x: x.view(-1, 6), Rows.FOLDED),
         (lambda x: x.view(-1, 6).relu() * x.view(-1, 6), Rows.FOLDED),
         (lambda x: x.view(-1, 6) @ torch.eye(6), Rows.FOLDED),
-        (lambda x: torch.zeros_like(x.view(-1, 6)).index_add_(0, torch.tensor([5, 1]), x[0, :2]), Rows.FOLDED),
+        (lambda x: torch.zeros_like(x.view(-1, 6)).index_add_(0, torch.tensor([5, 1]), x[0, :2]),
+         Rows.FOLDED),
         (lambda x: x.view(-1, 6).view(EXAMPLES, TOKENS, 6), Rows.EXAMPLES),
         (lambda x: x.view(EXAMPLES, TOKENS, 2, 3).transpose(1, 2).reshape(-1, TOKENS, 3), Rows.FOLDED),
-        (lambda x: x.view(-1), Rows.FOLDED),
+        (lambda x: x.view(-1, 1), Rows.FOLDED),
+        (lambda x: torch.where(x.view(-1, 6)[SHUFFLED] > 0, x.view(-1, 6), 0.0), Rows.FOLDED),
+        (lambda x: x.view(-1, 6)[SHUFFLED][SHUFFLED.argsort()].view(12, 1, 6).sum(1).view(x.shape),
+         Rows.EXAMPLES),
+        (lambda x: nn.functional.embedding(x.view(-1, 6)[:, 0].long(), nn.Parameter(torch.ones(4, 6))),
+         Rows.FOLDED),
         (lambda x: x.transpose(0, 1), Rows.OTHER),
         (lambda x: x.permute(1, 0, 2).reshape(-1, 6), Rows.OTHER),
+        (lambda x: x.permute(1, 2, 0).permute(1, 0, 2), Rows.OTHER),
+        (lambda x: torch.stack([x, x]), Rows.OTHER),
         (lambda x: x.view(-1, 6)[torch.tensor([4, 2, 7])], Rows.OTHER),
         (lambda x: x.view(-1, 6)[None, torch.tensor([4, 2, 7])].reshape(-1, 6), Rows.OTHER),
         (lambda x: x[torch.ones(EXAMPLES, TOKENS) > 0], Rows.OTHER),
@@ -155,6 +169,16 @@ def test_folded_rows_are_counted_as_their_examples(sizes: list[tuple[int, int]],
     assert not result.layers["expert"].masked
     assert result.layers["expert"].state.examples == sum(n for n, _ in sizes)
     np.testing.assert_array_less(result.layers["relu"].state.argmax, sum(n for n, _ in sizes))
+
+
+def test_a_sequence_that_comes_first_has_its_examples_where_the_layer_says() -> None:
+    """A recurrent layer of another order than the model: the mask of its examples fits all the same."""
+    model = Apply(lambda self, x: self.gru(x.transpose(0, 1))[0].transpose(0, 1), gru=nn.GRU(4, 5))
+    x, keep = torch.randn(3, 6, 4), torch.rand(3, 6) < 0.5
+    layer = audit(model, [x], layers=["gru"], mask=lambda _: keep, progress=False).layers["gru"]
+    with torch.no_grad():
+        hidden = model(x).double().numpy()
+    assert_is(layer, reference.census(hidden, 2, mask=keep.numpy()))
 
 
 @pytest.mark.parametrize("fold", [lambda x: x.view(-1, 5), lambda x: x.flatten(0, 1)])

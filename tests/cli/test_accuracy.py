@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neurocensus.cli.accuracy import Accuracy
+from neurocensus.resuming.carried import Saved
 
 
 @given(
@@ -64,3 +66,33 @@ def test_batches_without_labels_are_run_and_not_counted(batch: Any) -> None:
     accuracy = Accuracy()
     assert accuracy(nn.Identity(), batch).shape == (2, 3)
     assert (accuracy.value, accuracy.reason) == (None, "")
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(0, 6), st.integers(0, 2**32 - 1))
+def test_what_is_saved_in_parts_is_the_whole(sizes: list[int], split: int, seed: int) -> None:
+    """Of processes, and of a run before an interruption, which goes on."""
+    draw = np.random.default_rng(seed)
+    batches = [
+        (torch.from_numpy(draw.random((n, 3))), torch.from_numpy(draw.integers(0, 3, n))) for n in sizes
+    ]
+    whole, first, second, later = (Accuracy(3) for _ in range(4))
+    for index, batch in enumerate(batches):
+        whole(nn.Identity(), batch)
+        (first if index < split else second)(nn.Identity(), batch)
+    later.restore(*(Saved(json.loads(json.dumps(part.save().values))) for part in (first, second)))
+    assert (later.value, later.reason) == (whole.value, whole.reason)
+    later.restore(first.save())
+    for batch in batches[split:]:
+        later(nn.Identity(), batch)
+    assert later.value == whole.value
+
+
+def test_a_reason_of_one_part_is_that_of_the_whole() -> None:
+    good, bad, unknown, whole = (Accuracy(3) for _ in range(4))
+    good(nn.Identity(), (torch.eye(3), torch.arange(3)))
+    bad(nn.Identity(), (torch.eye(3), torch.ones(3)))
+    unknown(nn.Identity(), (torch.eye(3), torch.arange(3) + 1))
+    whole.restore(good.save(), bad.save())
+    assert (whole.value, whole.reason) == (None, bad.reason)
+    whole.restore(unknown.save(), good.save())
+    assert (whole.value, whole.reason) == (None, "1 labels are none of the model's outputs")

@@ -21,7 +21,7 @@ from PIL import Image
 
 import neurocensus
 from neurocensus import storage
-from neurocensus.cli.audit import parse_layers, parse_numbers, parse_size
+from neurocensus.cli.options import parse_layers, parse_numbers, parse_size
 from neurocensus.selection import KEYWORDS
 
 from ..conftest import shared_data

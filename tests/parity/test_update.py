@@ -227,6 +227,14 @@ def test_cancelling_squares() -> None:
         np.testing.assert_allclose(variance, x.astype(np.float64).var(axis=(0, 2)), rtol=1e-5)
 
 
+def test_the_first_value_may_be_one_whose_square_overflows() -> None:
+    for units in (1, 8, 65):
+        x = np.ones((1, units))
+        x[0, 0] = 1e300
+        state = current.state(units).update(current.put(x))
+        assert (state.mean[0], state.m2[0]) == (1e300, 0)
+
+
 @pytest.mark.large
 def test_more_than_two_to_the_31_elements() -> None:
     """Pitfall 23: offsets are 64-bit. Reads 2**31 + 2**20 float16 values in one call, twice."""

@@ -23,8 +23,16 @@ void reset(StateView state);
 // depend on the number of threads; moments do, to rounding, where examples are split over threads.
 void update(StateView state, const View& view, const Mask& mask, const Options& options);
 
-// Folds `from` into `into`: same units, both with a histogram or both without.
-void merge(StateView into, StateView from);
+// A state to be merged. Its example i is example first_example + i of the whole.
+struct Shard {
+    StateView state;  // only read
+    std::int64_t first_example = 0;
+};
+
+// Folds the shards into `into`, in their order: same units, all with a histogram or all without. Each is
+// read once. A shard may be `into` itself. The result is the same for any number of threads.
+void merge(StateView into, const std::vector<Shard>& shards, int threads = 1);
+inline void merge(StateView into, StateView from) { merge(into, {Shard{from, 0}}); }
 
 // The largest float32 of a contiguous buffer, by the same instruction set and threads: the plain
 // read beside which benchmarks put `update`.

@@ -70,7 +70,7 @@ NC_HD Unit combine(const Unit& a, std::int64_t finite_a, const Unit& b, std::int
     const double share = static_cast<double>(finite_b) / static_cast<double>(finite_a + finite_b);
     const double delta = b.mean - a.mean;
     out.mean += delta * share;
-    out.m2 += b.m2 + delta * delta * (static_cast<double>(finite_a) * share);
+    out.m2 += b.m2 + delta * (static_cast<double>(finite_a) * share) * delta;
     out.mean_abs += (b.mean_abs - a.mean_abs) * share;
     return out;
 }

@@ -25,7 +25,7 @@ from .counting import Counter, Unusable
 from .flow import Flow, parameters_in
 from .functions import Function, Role
 from .hooks import Frame, Hooks
-from .names import named_modules, unwrapped
+from .names import class_name, named_modules, unwrapped
 from .points import (
     MODES,
     Calls,
@@ -114,7 +114,7 @@ class Capture:
         )
         self._sites: dict[nn.Module, Site] = {}
         self._calls: dict[str, Calls] = {}  # a function and a module of one name share their calls
-        root = type(unwrapped(model)).__name__
+        root = class_name(unwrapped(model))
         roles = _whole(layers, model)
         for name, module, wrapper in named_modules(model):
             if wrapper and "_orig_mod" in module._modules:
@@ -122,7 +122,7 @@ class Capture:
             self._sites[module] = Site(
                 name=name,
                 own=self._calls.setdefault(name or root, Calls(name or root)),
-                kind=type(module).__name__,
+                kind=class_name(module),
                 role=roles[module] if module in roles else functions.module_role(module),
                 leaf=(functions.is_leaf(module) or roles.get(module) is Role.WHOLE) and not wrapper,
                 has_parameters=any(True for _ in module.parameters(recurse=False)),

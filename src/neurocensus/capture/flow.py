@@ -8,7 +8,6 @@ first forward and is then switched off.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -29,7 +28,7 @@ class Mark(NamedTuple):
     carries: frozenset[Point] = frozenset()  # points whose output it still is, in a changed form
     source: Point | None = None  # the point whose output it is, unchanged
     parameter: bool = False  # made of parameters only
-    rows: int = 0  # see `rows`
+    rows: rows.Known = rows.FIRST
 
 
 _UNKNOWN = Mark()
@@ -156,14 +155,17 @@ def _rows(
     kwargs: Mapping[str, Any],
     inputs: _Inputs,
     output: Tensor,
-) -> int:
+) -> rows.Known:
     """What is known of the rows of `output`."""
     name = _name(func)
-    move, first_axis = _MOVES.get(name), None
-    if move is not None and inputs:
-        first_axis = partial(move, inputs[0][0].shape, output.shape, 0, args[1:], kwargs)
+    found = _MOVES.get(name)
     operands = [rows.Operand(tensor, mark.rows, mark.parameter) for tensor, mark in inputs]
-    return rows.after(name, args, kwargs, operands, output, first_axis)
+
+    def move(axis: int) -> int | None:
+        assert found is not None
+        return found(inputs[0][0].shape, output.shape, axis, args[1:], kwargs)
+
+    return rows.after(name, args, kwargs, operands, output, None if found is None else move)
 
 
 def _stated_axis(entry: Function, args: tuple[Any, ...], inputs: _Inputs, rank: int) -> int | None:

@@ -51,7 +51,9 @@ _ACTIVATIONS = (
     "clamp clamp_min clip"
 )
 _POOLINGS = "max_pool avg_pool lp_pool adaptive_max_pool adaptive_avg_pool fractional_max_pool"
-_MATMULS = "matmul __matmul__ __rmatmul__ mm bmm mv addmm baddbmm addbmm einsum tensordot grouped_mm _grouped_mm"
+_MATMULS = (
+    "matmul __matmul__ __rmatmul__ mm bmm mv addmm baddbmm addbmm einsum tensordot grouped_mm _grouped_mm"
+)
 _RECURRENT = "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
 _NAMED_PASSES = (
     "softmax log_softmax dropout alpha_dropout feature_alpha_dropout dropout1d dropout2d dropout3d normalize "

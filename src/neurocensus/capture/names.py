@@ -36,6 +36,14 @@ def _wraps(module: nn.Module) -> bool:
     return any(cls.__name__ in _WRAPPERS for cls in type(module).__mro__)
 
 
+def class_name(module: nn.Module) -> str:
+    """The name of a module's class, as the user wrote it: FSDP2 makes it ``FSDPNet``, a class of its own."""
+    for kind in type(module).__mro__:
+        if not any(base.__name__ == "FSDPModule" for base in kind.__mro__):
+            return kind.__name__
+    return type(module).__name__
+
+
 def unwrapped(model: nn.Module) -> nn.Module:
     """The user's own model inside wrappers."""
     return next(module for name, module, wrapper in named_modules(model) if name == "" and not wrapper)

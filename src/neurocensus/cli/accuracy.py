@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..resuming.carried import Saved
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -50,6 +52,19 @@ class Accuracy:
         """Why there is no accuracy; empty if there is, or if there are no labels."""
         unknown = int(self._unknown)
         return self._reason or (f"{unknown} labels are none of the model's outputs" if unknown else "")
+
+    def save(self) -> Saved:
+        """What was counted; see `neurocensus.resuming.carried.Carried`."""
+        counts = {"seen": self._seen, "correct": int(self._correct), "unknown": int(self._unknown)}
+        return Saved({**counts, "reason": self._reason})
+
+    def restore(self, *parts: Saved) -> None:
+        """Become what all parts together are."""
+        values = [part.values for part in parts]
+        self._seen, self._correct, self._unknown = (
+            sum(value[name] for value in values) for name in ("seen", "correct", "unknown")
+        )
+        self._reason = next((value["reason"] for value in values if value["reason"]), "")
 
     def _why_not(self, output: Any, labels: Any) -> str:
         import torch

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..selection import KEYWORDS
-from .errors import note
+from .keeping import Keeping
+from .options import check_device, parse_layers, parse_numbers, parse_size
 from .output import check_folder, print_paths, print_table
+from .processes import started
+
+if TYPE_CHECKING:
+    from .census import Found, Job
 
 MODEL = typer.Argument(
     metavar="MODEL",
@@ -39,6 +41,18 @@ TOP = typer.Option(
     metavar="K",
     help="Also find the K examples that activate each unit most. OUT/top gets them, with a contact sheet of "
     "each layer if they are images.",
+)
+EVERY = typer.Option(
+    min=1,
+    metavar="N",
+    rich_help_panel="Long audits",
+    help="Save what was counted in OUT each time that N examples have gone by, for --resume.",
+)
+RESUME = typer.Option(
+    "--resume",
+    rich_help_panel="Long audits",
+    help="Go on where an audit into OUT was killed, as if it had not been. With nothing there to go on from, "
+    "begin at the start.",
 )
 THRESHOLD = typer.Option(min=0, help="A value is zero when its absolute value is at most this.")
 IMAGES = "Images"
@@ -92,10 +106,14 @@ def audit(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    checkpoint_every: Annotated[int | None, EVERY] = None,
+    resume: Annotated[bool, RESUME] = False,
 ) -> None:
     """Count every unit of a network over a data set: what is dead, how strongly the rest fires.
 
     Where the data has labels and the model an output per class, accuracy is counted in the same pass.
+
+    Started by torchrun, the processes share the data, and the first one prints and writes what all counted.
 
     Examples:
 
@@ -106,160 +124,92 @@ def audit(
     neurocensus audit package.module:build --data package.module:test_loader --fail-over-nnu 0.05
 
     neurocensus audit model.py:build --weights model.safetensors --data images/ --out run --top 9
+
+    neurocensus audit model.py:build --data images/ --out run --checkpoint-every 10000 --resume
+
+    torchrun --nproc-per-node 4 -m neurocensus audit model.py:build --data images/ --out run
     """
     check_folder(out)
-    if top is not None and out is None:
-        raise ValueError("--top: expected --out too, a folder for what is found; give --out DIR")
+    for option, given in (
+        ("--top", top),
+        ("--checkpoint-every", checkpoint_every),
+        ("--resume", resume or None),
+    ):
+        if given is not None and out is None:
+            raise ValueError(f"{option}: expected --out too, a folder for what is kept; give --out DIR")
     size, means, deviations = parse_size(image_size), parse_numbers("mean", mean), parse_numbers("std", std)
-    check_device(device)
-    with contextlib.redirect_stdout(sys.stderr):  # stdout is for the numbers, whatever the user's code prints
-        from ..auditor import audit as run
-        from ..data import open_data
-        from ..loading import load_model
-        from ..weights import load_weights
-        from .accuracy import Accuracy
-
-        network = load_model(model)
-        chosen = parse_layers(layers or ["activations"], {name for name, _ in network.named_modules()})
-        for line in load_weights(network, weights) if weights is not None else ():
-            note(line)
-        source = open_data(
-            data,
-            batch_size=batch_size,
-            image_size=size,
-            mean=means,
-            std=deviations,
-            workers=workers,
-            skip_unreadable=skip_unreadable,
-            key=key,
-            raw=raw,
-        )
-        for line in source.notes:
-            note(line)
-        accuracy = Accuracy(len(source.classes) or None)
-        recorder = None
-        if top is not None:
-            from ..explain import TopRecorder
-
-            recorder = TopRecorder(network, top, layers=chosen)
-        try:
-            with recorder or contextlib.nullcontext():
-                result = run(
-                    network,
-                    source.batches,
-                    layers=chosen,
-                    threshold=threshold,
-                    histogram=histogram,
-                    device=device,
-                    max_examples=max_examples,
-                    forward=_explained(accuracy),
+    with started(device) as processes:
+        # stdout is for the numbers, whatever the user's code prints
+        with contextlib.redirect_stdout(sys.stderr):
+            check_device(device)
+            if skip_unreadable and max_examples is not None and processes.size > 1:
+                raise ValueError(
+                    "--max-examples: with --skip-unreadable the first so many images are known only when all "
+                    "before them are decoded, which several processes do not wait for; leave one of both out"
                 )
-        finally:
-            for bad in source.skipped:
-                note(f"skipped {bad}")
-            if source.skipped:
-                note(f"skipped {len(source.skipped)} unreadable images in all")
+            keeping = Keeping(out, processes, every=checkpoint_every, resume=resume)
+            from ..data import open_data
+            from ..loading import load_model
+            from ..weights import load_weights
+            from .census import Found, Job, take
 
-    if accuracy.value is not None:
-        result.annotations = {**result.annotations, "accuracy": accuracy.value}
-    elif accuracy.reason:
-        note(f"no accuracy: {accuracy.reason}")
+            network = load_model(model)
+            chosen = parse_layers(layers or ["activations"], {name for name, _ in network.named_modules()})
+            for line in load_weights(network, weights) if weights is not None else ():
+                processes.note(line)
+            source = open_data(
+                data,
+                batch_size=batch_size,
+                image_size=size,
+                mean=means,
+                std=deviations,
+                workers=workers,
+                skip_unreadable=skip_unreadable,
+                key=key,
+                raw=raw,
+            )
+            for line in source.notes:
+                processes.note(line)
+            job = Job(network, source, chosen, threshold, histogram, device, max_examples, top)
+            if keeping.wanted:
+                keeping.of(job.identity(data))
+            finished = keeping.finished()
+            processes.meet()  # nobody begins before all have looked at what is there
+            try:
+                found = take(job, keeping, processes) if finished is None else Found(finished)
+            finally:
+                for bad in source.skipped:
+                    processes.note(f"skipped {bad}")
+                if source.skipped:
+                    processes.note(f"skipped {len(source.skipped)} unreadable images in all")
+        if finished is not None:
+            processes.note(f"finished before: {keeping.audit}")
+        if processes.speaks:
+            _leave(found, job, out, data, size, as_json=as_json)
+            keeping.finish()
+        processes.meet()  # the others wait: that one leaves with an error ends all
+        if fail_over_nnu is not None and not found.audit.nnu <= fail_over_nnu:  # NaN fails too
+            if processes.speaks:
+                line = f"failed: NNU {found.audit.nnu:.6g} is over --fail-over-nnu {fail_over_nnu:g}"
+                typer.echo(line, err=True)
+            raise typer.Exit(1)
+
+
+def _leave(
+    found: Found, job: Job, out: Path | None, data: str, size: tuple[int, int] | None, *, as_json: bool
+) -> None:
+    """Write and print what was found."""
     try:
         if out is not None:
             from ..report import save_all
 
-            print_paths(save_all(result, out))
-            if recorder is not None:
+            print_paths(save_all(found.audit, out))
+            if found.strongest is not None:
                 from .top import save
 
-                save(recorder, out / "top", data, source, size)
+                save(found.strongest, out / "top", data, job.data, size)
                 print_paths([out / "top"])
     finally:  # hours of work are not lost to a full disk
-        print_table(result, as_json=as_json)
-        if accuracy.value is not None and not as_json:
-            typer.echo(f"accuracy {accuracy.value:.4f}")
-    if fail_over_nnu is not None and not result.nnu <= fail_over_nnu:  # NaN fails too
-        typer.echo(f"failed: NNU {result.nnu:.6g} is over --fail-over-nnu {fail_over_nnu:g}", err=True)
-        raise typer.Exit(1)
-
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """``"150"`` and ``"120x160"`` as (height, width).
-
-    Raises:
-        ValueError: something else.
-    """
-    if text is None:
-        return None
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and (width or height).isdecimal() and int(height) and int(width or height)):
-        raise ValueError(
-            f"--image-size: expected a size such as 150 or 120x160 (height x width), got {text!r}"
-        )
-    return int(height), int(width or height)
-
-
-def parse_numbers(name: str, text: str | None) -> list[float] | None:
-    """``"0.5,0.4,0.3"`` as numbers.
-
-    Raises:
-        ValueError: something else.
-    """
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"--{name}: expected numbers between commas, such as 0.5,0.4,0.3, got {text!r}"
-        ) from None
-
-
-def parse_layers(wanted: list[str], modules: set[str]) -> str | list[str] | re.Pattern[str]:
-    """What ``--layers`` asks for, as `neurocensus.audit` takes it.
-
-    A module's name, and whatever else could be one (letters, digits, dots), is taken for a name, so that a
-    misspelled one is an error. The rest are regular expressions.
-
-    Raises:
-        ValueError: not a regular expression.
-    """
-    if len(wanted) == 1 and wanted[0] in KEYWORDS:
-        return wanted[0]
-    names = [text for text in wanted if text in modules or re.fullmatch(r"[\w.]+(:\d+)?", text)]
-    if names == wanted:
-        return names
-    try:
-        for text in wanted:
-            re.compile(text)
-    except re.error as error:
-        raise ValueError(f"--layers: {text!r} is not a regular expression: {error}") from error
-    return re.compile("|".join(f"^{re.escape(text)}$" if text in names else f"(?:{text})" for text in wanted))
-
-
-def _explained(forward: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """`forward`, whose errors also say what the model was given: most are about its shape or dtype."""
-
-    def run(model: Any, batch: Any) -> Any:
-        try:
-            return forward(model, batch)
-        except RuntimeError as error:
-            first = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-            shape = f" of shape {tuple(first.shape)}, {first.dtype}" if hasattr(first, "shape") else ""
-            raise RuntimeError(
-                f"the model failed on a batch{shape}: {error}\nDoes the data have the shape and type that "
-                "the model takes? See --image-size for images, --key and --raw for arrays"
-            ) from error
-
-    return run
-
-
-def check_device(device: str) -> None:
-    """Raise before the work, if nothing can be put there.
-
-    Raises:
-        ValueError: no such device here.
-    """
-    from ..devices import available
-
-    available(device, "--device")
+        print_table(found.audit, as_json=as_json)
+        if "accuracy" in found.audit.annotations and not as_json:
+            typer.echo(f"accuracy {found.audit.annotations['accuracy']:.4f}")

@@ -16,6 +16,8 @@ R = TypeVar("R")
 
 # Set by --debug. Typer keeps no state of ours, and the wrapper below must know.
 show_tracebacks = False
+where = ""
+"""Of several processes, which one it was."""
 
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:
@@ -32,7 +34,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
             except Exception as error:
                 if show_tracebacks:
                     raise
-                _say(f"error: {_message(error)}")
+                _say(f"error{where}: {_message(error)}")
                 raise typer.Exit(2) from None
 
     return wrapper

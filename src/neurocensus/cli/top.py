@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +14,7 @@ from .errors import note
 
 if TYPE_CHECKING:
     from ..data.source import Data
-    from ..explain import TopRecorder
+    from ..explain import TopExamples
 
 KEPT = 1024
 """Decoded images that are kept for the next layer's sheet."""
@@ -30,15 +29,10 @@ class Shown(NamedTuple):
     reason: str = ""
 
 
-def save(
-    recorder: TopRecorder, folder: Path, data: str, source: Data, image_size: tuple[int, int] | None
-) -> None:
+def save(top: TopExamples, folder: Path, data: str, source: Data, image_size: tuple[int, int] | None) -> None:
     """Write what was found beside an audit, and a contact sheet of each layer if the data are images."""
     from ..explain import save_top
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of layers left out: the audit has said so
-        top = recorder.compute()
     shown = pictures(data, source, image_size)
     if shown.reason:
         note(f"no contact sheets: {shown.reason}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import integer
+from .examples import digest
 from .images import normalise
+from .indexed import Indexed
 
 Array = npt.NDArray[Any]
 
 
-class ArrayBatches:
+class ArrayBatches(Indexed):
     """Batches ``(x,)`` or ``(x, y)`` of tensors from arrays; iterate as often as you like.
 
     What the model gets, unless ``raw``: uint8 is taken for pixels and scaled to float32 in [0, 1], with
@@ -57,7 +60,8 @@ class ArrayBatches:
         if y is not None and y.dtype.kind not in "biuf":
             raise ValueError(f"y: expected a number for each of x, got {y.dtype}; number the classes from 0")
         self.x, self.y, self.batch_size = x, y, integer("batch_size", batch_size, 1)
-        self._mean, self._std = mean, std
+        self.examples = len(x)
+        self._mean, self._std, self._raw = mean, std, raw
         self._pixels = x.dtype == np.uint8 and not raw
         self._to_float32 = x.dtype.kind == "f" and x.dtype != np.float32 and not raw
         self._channels_last = self._pixels and x.ndim == 4 and x.shape[-1] in (1, 3)
@@ -82,12 +86,21 @@ class ArrayBatches:
             done += f", {tuple(self.x.shape[1:])} -> {tuple(after)} (channels first)"
         return [f"x: {done}" + ("; --raw keeps them as they are" if self._pixels else "")]
 
-    def __len__(self) -> int:
-        return -(-len(self.x) // self.batch_size)
+    def numbered(self, wanted: range) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Batches with their numbers; see `Indexed`."""
+        for index in wanted:
+            yield index, self._batch(index)
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for index in range(len(self)):
-            yield self._batch(index)
+    def identity(self) -> Mapping[str, Any]:
+        """See `Indexed`. Arrays in memory are read whole; of a memory-mapped one its file is looked at."""
+        return {
+            "x": _content(self.x),
+            "y": None if self.y is None else _content(self.y),
+            "batch size": self.batch_size,
+            "raw": self._raw,
+            "mean": None if self._mean is None else np.asarray(self._mean).tolist(),
+            "std": None if self._std is None else np.asarray(self._std).tolist(),
+        }
 
     def _batch(self, index: int) -> tuple[Any, ...]:
         import torch
@@ -105,6 +118,18 @@ class ArrayBatches:
         x = normalise(x, self._mean, self._std, axis=min(1, x.ndim - 1))
         batch = (torch.from_numpy(x),)
         return batch if self.y is None else (*batch, torch.from_numpy(np.array(self.y[here])))
+
+
+def _content(array: Array) -> str:
+    """A word that changes with an array, but for a file that is written anew with its old size and time."""
+    form = f"{array.dtype} {array.shape}"
+    owner: Any = array
+    while owner is not None and not isinstance(owner, np.memmap):
+        owner = getattr(owner, "base", None)
+    if owner is None or owner.filename is None:
+        return f"{form} of SHA-256 {digest(array)[:16]}"
+    found = os.stat(owner.filename)
+    return f"{form}, {found.st_size} bytes, changed at {found.st_mtime_ns}"
 
 
 def read_npz(path: Path, what: str) -> dict[str, Array]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import re
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import numpy.typing as npt
 
 from .. import storage
 from ..arguments import height_width
+from ..leftovers import sweep
 from .decoding import Bytes, Unreadable, in_workers, try_decode, unreadable, without_unreadable
 from .examples import Examples
 from .labelled import Images
@@ -23,8 +21,6 @@ from .splitting import Split
 
 _FORMAT = "neurocensus.pixels 1 rgb bilinear"  # changed whenever the same files give other pixels
 _BATCH = 32
-_LEFT_OVER = re.compile(r"\.[0-9a-f]{16}\.tmp")  # what `storage.atomic` writes to before it renames
-_LEFT_FOR = 3600.0  # seconds without a write
 
 
 def load(
@@ -174,7 +170,7 @@ def _write(path: Path, shape: tuple[int, ...], batches: Iterable[Bytes]) -> None
     """Write a ``.npy`` file front to back: on a full disk a write fails, where a map would crash."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
+        sweep(path.parent)
         with storage.atomic(path) as temporary, temporary.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -185,11 +181,3 @@ def _write(path: Path, shape: tuple[int, ...], batches: Iterable[Bytes]) -> None
             raise
         needed = f"{np.prod(shape) / 1e6:.0f} MB are needed; choose another folder with cache="
         raise OSError(error.errno, f"{error.strerror} ({needed})", str(path)) from error
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left. One that still writes has written within the hour."""
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(OSError):  # gone, or another's
-            if _LEFT_OVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _LEFT_FOR:
-                path.unlink()

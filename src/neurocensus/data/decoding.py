@@ -92,7 +92,11 @@ def without_unreadable(samples: Iterable[Sample | Unreadable]) -> tuple[list[Sam
 
 
 def in_workers(
-    dataset: Any, batch_size: int, collate: Callable[[list[Any]], Any], workers: int | None = None
+    dataset: Any,
+    batch_size: int,
+    collate: Callable[[list[Any]], Any],
+    workers: int | None = None,
+    wanted: range | None = None,
 ) -> Any:
     """A torch DataLoader over a map-style data set of images, in order.
 
@@ -101,21 +105,34 @@ def in_workers(
         batch_size: images per batch.
         collate: from a list of images to a batch.
         workers: processes that decode; 0: this one. None chooses by the number of images and the machine.
+        wanted: numbers of the batches to make; None: all.
 
     Raises:
         TypeError, ValueError: `workers` is no integer, or negative.
     """
     import torch
-    from torch.utils.data import DataLoader
+    from torch.utils.data import DataLoader, Subset
 
-    if workers is None:
-        # For a small data set, starting them costs more than they save.
-        workers = min(4, thread_count()) if len(dataset) > 4 * batch_size else 0
-    workers = integer("workers", workers, 0)
+    if wanted is not None:
+        rows = range(len(dataset))[wanted.start * batch_size : wanted.stop * batch_size]
+        dataset = Subset(dataset, rows)
+    workers = worker_count(workers, len(dataset), batch_size)
     # With a generator of its own it draws no number from the global one.
     return DataLoader(
         dataset, batch_size, num_workers=workers, collate_fn=collate, generator=torch.Generator()
     )
+
+
+def worker_count(workers: int | None, images: int, batch_size: int) -> int:
+    """How many processes are to decode; None chooses by the number of images and the machine.
+
+    Raises:
+        TypeError, ValueError: `workers` is no integer, or negative.
+    """
+    if workers is None:
+        # For a small data set, starting them costs more than they save.
+        return min(4, thread_count()) if images > 4 * batch_size else 0
+    return integer("workers", workers, 0)
 
 
 def unreadable(bad: Sequence[Unreadable], images: int, advice: str) -> str:

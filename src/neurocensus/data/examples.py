@@ -114,7 +114,7 @@ class Examples:
     def fingerprint(self) -> str:
         """SHA-256 of inputs, order, labels and classes, as a key for what is made from them."""
         whole = hashlib.sha256()
-        for part in (self.identity or _digest(self.inputs), repr(self.classes)):
+        for part in (self.identity or digest(self.inputs), repr(self.classes)):
             whole.update(hashlib.sha256(part.encode()).digest())
         whole.update(self.labels.tobytes())
         if self.index is not None:
@@ -182,7 +182,8 @@ def batches(
     return Batches(examples, batch_size, order, device, start)
 
 
-def _digest(array: Array) -> str:
+def digest(array: Array) -> str:
+    """SHA-256 of an array's dtype, shape and content, in hexadecimal digits."""
     whole = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     rows = max(1, (1 << 24) // max(1, array[:1].nbytes))
     for first in range(0, len(array), rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -65,6 +66,23 @@ class ImageFolder:
             return pixels
         scaled = pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         return normalise(scaled, self._mean, self._std, axis=0), self.labels[index]
+
+    def fingerprint(self) -> str:
+        """Changes with the names, sizes and times of change of the files; none is read."""
+        whole = hashlib.sha256()
+        for path in self.paths:
+            found = path.stat()
+            line = f"{path.relative_to(self.root)}\0{found.st_size} {found.st_mtime_ns}\n"
+            whole.update(line.encode("utf-8", "surrogateescape"))
+        return whole.hexdigest()[:16]
+
+    def settings(self) -> dict[str, Any]:
+        """What becomes of the images, as JSON."""
+        return {
+            "image size": None if self.image_size is None else list(self.image_size),
+            "mean": None if self._mean is None else np.asarray(self._mean).tolist(),
+            "std": None if self._std is None else np.asarray(self._std).tolist(),
+        }
 
 
 def collate(samples: Iterable[tuple[Pixels, int] | Unreadable]) -> tuple[Any, Any, list[Unreadable]]:

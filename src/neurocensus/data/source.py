@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Any
 
 from ..arguments import integer
 from .arrays import ArrayBatches, read_examples, read_npy
-from .decoding import Unreadable, in_workers, unreadable
+from .decoding import Unreadable, in_workers, unreadable, worker_count
 from .images import ImageFolder, collate
+from .indexed import Indexed
 
 
 @dataclass
@@ -96,28 +97,56 @@ def _folder_data(folder: ImageFolder, batch_size: int, workers: int | None, skip
         others = f" and {len(folder.ignored) - 1} more" if len(folder.ignored) > 1 else ""
         notes.append(f"passed over what is no image: {folder.ignored[0].name}{others}")
     data = Data([], classes=folder.classes, notes=notes)
-    loader = in_workers(folder, batch_size, collate, workers)
-    data.batches = _FolderBatches(folder, loader, data.skipped, skip)
+    data.batches = FolderBatches(folder, batch_size, workers, data.skipped, skip)
     return data
 
 
-class _FolderBatches:
-    """Batches ``(images, labels)``, or ``(images,)`` of a flat folder; deals with the unreadable ones."""
+class FolderBatches(Indexed):
+    """Batches ``(images, labels)``, or ``(images,)`` of a flat folder; deals with the unreadable ones.
 
-    def __init__(self, folder: ImageFolder, loader: Any, skipped: list[Unreadable], skip: bool) -> None:
-        self._folder, self._loader, self._skipped, self._skip = folder, loader, skipped, skip
+    Args:
+        folder: of what.
+        batch_size: images per batch.
+        workers: processes that decode; None: see `worker_count`.
+        skipped: where to list unreadable images, as they are met.
+        skip: leave them out, and batches without any other; else the first one raises ValueError.
+    """
 
-    def __len__(self) -> int:
-        return len(self._loader)
+    def __init__(
+        self,
+        folder: ImageFolder,
+        batch_size: int,
+        workers: int | None,
+        skipped: list[Unreadable],
+        skip: bool,
+    ) -> None:
+        worker_count(workers, len(folder), batch_size)  # raise now, not when the first batch is made
+        self._folder, self._workers, self._skipped, self._skip = folder, workers, skipped, skip
+        self.examples, self.batch_size = len(folder), batch_size
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        self._skipped.clear()
-        for images, labels, bad in self._loader:
+    def numbered(self, wanted: range) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Batches with their numbers; see `Indexed`."""
+        loader = in_workers(self._folder, self.batch_size, collate, self._workers, wanted)
+        for number, (pixels, labels, bad) in zip(wanted, loader, strict=True):
             if bad and not self._skip:
                 raise ValueError(_all_unreadable(self._folder))
             self._skipped += bad
-            if len(images):
-                yield (images, labels) if self._folder.classes else (images,)
+            if len(pixels):
+                yield number, (pixels, labels) if self._folder.classes else (pixels,)
+
+    def identity(self) -> Mapping[str, Any]:
+        """See `Indexed`. Files are known by their names, sizes and times of change; none is read."""
+        return {
+            "images": len(self._folder),
+            "names, sizes and times of the files": self._folder.fingerprint(),
+            "batch size": self.batch_size,
+            "unreadable images": "left out" if self._skip else "refused",
+            **self._folder.settings(),
+        }
+
+    def __iter__(self) -> Iterator[Any]:
+        self._skipped.clear()
+        yield from super().__iter__()
 
 
 def _all_unreadable(folder: ImageFolder) -> str:

@@ -150,6 +150,14 @@ class TestTorch:
         recorder.record(2)
         assert np.array_equal(recorder.responses().layers["relu"], F.relu(X + 1).expand(3, 3, 6).numpy())
 
+    def test_positions_folded_into_rows_are_those_of_their_inputs(self) -> None:
+        class Net(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                return F.relu(x.reshape(-1, 2)).reshape(len(x), -1)
+
+        expected = F.relu(X).reshape(3, 3, 2).amax(1)
+        assert np.array_equal(recorded(Net(), X).layers["relu"][0], expected.numpy())
+
     def test_layers_without_a_row_for_each_input_are_left_out(self) -> None:
         class Net(nn.Module):
             def __init__(self) -> None:
@@ -157,7 +165,9 @@ class TestTorch:
                 self.tokens, self.head = nn.Linear(2, 4), nn.Linear(12, 1)
 
             def forward(self, x: Tensor) -> Tensor:
-                return self.head(F.relu(self.tokens(x.reshape(-1, 2))).reshape(len(x), -1))
+                rows = x.reshape(-1, 2)
+                picked = rows[torch.arange(len(rows))]  # whose they are is not known any more
+                return self.head(F.relu(self.tokens(picked)).reshape(len(x), -1))
 
         with pytest.warns(UserWarning, match="not recorded: relu: 9 rows for 3 inputs"):
             found = recorded(Net(), X)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ..audit import check_device
 from ..errors import note
+from ..options import check_device
 from ..output import check_folder, console, print_paths
 from .results import check_report
 

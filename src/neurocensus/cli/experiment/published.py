@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from ... import text
-from ..audit import check_device, parse_numbers, parse_size
 from ..errors import note
+from ..options import check_device, parse_numbers, parse_size
 from ..output import check_folder, console, print_paths
 from .results import check_report
 

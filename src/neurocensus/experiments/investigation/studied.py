@@ -14,7 +14,8 @@ from ... import storage, tables
 from ...assessment.confusion import Confusion, confusion
 from ...data import Pair
 from ...explain import ResponseRecorder, Responses, TopExamples, top_examples
-from ...result import Audit, merge
+from ...merging import join
+from ...result import Audit
 from ...scratch import Descent, Network, audit, fit
 from ...sweeps.plan import Baseline
 from ...sweeps.problem import Problem
@@ -89,7 +90,7 @@ def study(
     census.save(folder / "audit.safetensors")
     top.save(folder / "top.safetensors")
     return Studied(
-        baseline.name, pair, network, descent, census, merge(trained, census), confusions, top, responses
+        baseline.name, pair, network, descent, census, join(trained, census), confusions, top, responses
     )
 
 

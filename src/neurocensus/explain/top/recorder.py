@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ...arguments import integer
-from ...capture.names import unwrapped
+from ...capture.names import class_name, unwrapped
 from ...observer import Observer
 from ...selection import Layers
 from .result import LayerTop, TopExamples
@@ -78,6 +78,6 @@ class TopRecorder(Observer):
             raise ValueError("model: expected it to have run while this was attached; nothing was seen")
         return TopExamples(
             layers,
-            model=type(unwrapped(self.model)).__name__,
+            model=class_name(unwrapped(self.model)),
             examples=self._capture.examples if examples is None else examples,
         )

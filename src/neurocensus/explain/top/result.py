@@ -100,14 +100,17 @@ class TopExamples:
 
     def dump(self) -> bytes:
         """The file that `save` writes; the same bytes for the same content."""
+        return array_files.dump(FORMAT, *self.packed())
+
+    def packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Its arrays by name, and the rest as JSON; see `unpacked`."""
         arrays: dict[str, npt.NDArray[Any]] = {}
         layers = []
         for index, layer in enumerate(self.layers.values()):  # numbered, so that a name may be anything
             arrays[f"layers.{index}.values"] = layer.values
             arrays[f"layers.{index}.examples"] = layer.examples
             layers.append({"name": layer.name, "kind": layer.kind})
-        body = {"model": self.model, "examples": self.examples, "layers": layers}
-        return array_files.dump(FORMAT, arrays, body)
+        return arrays, {"model": self.model, "examples": self.examples, "layers": layers}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TopExamples:
@@ -119,17 +122,24 @@ class TopExamples:
         """
         arrays, body = array_files.read(path, FORMAT)
         try:
-            layers = {
-                entry["name"]: LayerTop(
-                    values=arrays[f"layers.{index}.values"],
-                    examples=arrays[f"layers.{index}.examples"],
-                    **entry,
-                )
-                for index, entry in enumerate(body["layers"])
-            }
-            return cls(layers, model=body["model"], examples=body["examples"])
+            return cls.unpacked(arrays, body)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: expected what TopExamples.save wrote, got: {error!r}") from error
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, npt.NDArray[Any]], body: Mapping[str, Any]) -> TopExamples:
+        """What `packed` took apart.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        layers = {
+            entry["name"]: LayerTop(
+                values=arrays[f"layers.{index}.values"], examples=arrays[f"layers.{index}.examples"], **entry
+            )
+            for index, entry in enumerate(body["layers"])
+        }
+        return cls(layers, model=body["model"], examples=body["examples"])
 
     def __repr__(self) -> str:
         units = sum(layer.units for layer in self.layers.values())
