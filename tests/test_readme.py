@@ -48,8 +48,16 @@ def test_the_python_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     x = torch.randn(6, 3)
+    model = Net().eval()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def train_step(x: torch.Tensor, y: torch.Tensor) -> None:
+        model.train()(x).sum().backward()
+        optimizer.step()
+
     names = {
-        "model": Net().eval(),
+        "model": model,
+        "train_step": train_step,
         "loader": [(x[:4], torch.zeros(4)), (x[4:], torch.zeros(2))],
         "chunks": [torch.ones(2, 512), np.ones((3, 512, 4), np.float32)],
         "other_state": nc.UnitState(units=512),
