@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from neurocensus.data import open_data
+from neurocensus.data import Examples, batches, open_data
 from neurocensus.data.arrays import ArrayBatches, read_npy
 from neurocensus.data.indexed import Indexed, Part
 
@@ -100,6 +100,25 @@ def test_identity_of_arrays(tmp_path: Path) -> None:
     assert mapped == identity(read_npy(path, "data"))
     os.utime(path, ns=(0, 0))
     assert mapped != identity(read_npy(path, "data"))
+
+
+def test_batches_of_examples() -> None:
+    inputs = np.arange(22, dtype=np.float32).reshape(11, 2)
+    examples = Examples(inputs, np.zeros(11, np.int64), ("a",))
+    for options in ({}, {"seed": 3}, {"start": 2}, {"seed": 3, "epoch": 1}):
+        whole = batches(examples, 3, **options)
+        assert rows(Part(whole, range(1, 2))) == rows(whole)[1:2]
+        assert [number for number, _ in whole.numbered(range(1, len(whole)))] == list(range(1, len(whole)))
+    assert sum(map(len, rows(whole))) == 2 * whole.examples == 22
+    known = [
+        batches(*given, **options).identity()
+        for given, options in (
+            ((examples, 3), {}), ((examples, 4), {}), ((examples, 3), {"seed": 1}),
+            ((examples, 3), {"seed": 2}), ((examples, 3), {"start": 1}), ((examples.take([1, 2]), 3), {}),
+        )
+    ]  # fmt: skip
+    assert all(a != b for index, a in enumerate(known) for b in known[:index])
+    assert known[2] == batches(examples, 3, seed=1).identity()
 
 
 def test_a_bad_image_in_a_part_names_all(images: Path) -> None:

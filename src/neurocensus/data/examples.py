@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import integer
+from .indexed import Indexed
 
 if TYPE_CHECKING:
     import torch
@@ -129,7 +130,7 @@ class Examples:
         return np.atleast_1d(self.labels[indices])
 
 
-class Batches:
+class Batches(Indexed):
     """See `batches`."""
 
     def __init__(
@@ -140,16 +141,26 @@ class Batches:
         device: torch.device | str | None,
         start: int,
     ) -> None:
-        self._examples, self._size, self._order = examples, batch_size, order
-        self._device, self._start = device, start
+        self._whole, self._order, self._device = examples, order, device
+        self._first = start * batch_size
+        self.examples, self.batch_size = max(0, len(examples) - self._first), batch_size
 
-    def __len__(self) -> int:
-        return max(0, -(-len(self._examples) // self._size) - self._start)
+    def numbered(self, wanted: range) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+        """Batches with their numbers; see `Indexed`."""
+        for number in wanted:
+            first = self._first + number * self.batch_size
+            chosen = slice(first, first + self.batch_size)
+            indices = chosen if self._order is None else self._order[chosen]
+            yield number, self._whole.batch(indices, self._device)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for first in range(self._start * self._size, len(self._examples), self._size):
-            chosen = slice(first, first + self._size)
-            yield self._examples.batch(chosen if self._order is None else self._order[chosen], self._device)
+    def identity(self) -> Mapping[str, Any]:
+        """See `Indexed`."""
+        return {
+            "fingerprint": self._whole.fingerprint,
+            "order": "as they are" if self._order is None else digest(self._order)[:16],
+            "first example": self._first,
+            "batch size": self.batch_size,
+        }
 
 
 def batches(
