@@ -23,6 +23,22 @@ NASTY_NAMES = (
 )
 
 
+_TOLD = ("model", "examples", "batches", "expected", "never_fired", "threshold")
+_TOLD_OF_LAYERS = (
+    "name", "kind", "unit_axis", "unit_rule", "example_axis", "dtype", "training", "calls", "masked",
+)  # fmt: skip
+
+
+def assert_told_alike(found: Audit, expected: Audit, *more: str) -> None:
+    """The same audits but for what is counted per unit; `more`: attributes of audits to compare too."""
+    for field in (*_TOLD, *more):
+        assert getattr(found, field) == getattr(expected, field), field
+    assert list(found.layers) == list(expected.layers)
+    for name, layer in found.layers.items():
+        for field in _TOLD_OF_LAYERS:
+            assert getattr(layer, field) == getattr(expected.layers[name], field), (name, field)
+
+
 def layer_audit(name: str, state: UnitState, **changes: Any) -> LayerAudit:
     fields: dict[str, Any] = {
         "kind": "ReLU", "unit_axis": 1, "unit_rule": "axis 1: after a convolution", "example_axis": 0,

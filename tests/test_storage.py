@@ -23,7 +23,15 @@ from neurocensus import storage
 from neurocensus.result import Audit
 from neurocensus.storage import load
 
-from .audit_samples import GOLDEN, NASTY_NAMES, audit_of, golden_audit, layer_audit, relu_arrays
+from .audit_samples import (
+    GOLDEN,
+    NASTY_NAMES,
+    assert_told_alike,
+    audit_of,
+    golden_audit,
+    layer_audit,
+    relu_arrays,
+)
 
 LAYERS = st.dictionaries(
     st.text(max_size=8) | st.sampled_from(NASTY_NAMES),
@@ -36,34 +44,9 @@ LAYERS = st.dictionaries(
 
 def assert_same(a: Audit, b: Audit) -> None:
     """Bit for bit, NaN and signed zero included."""
-    for field in (
-        "model",
-        "examples",
-        "batches",
-        "expected",
-        "never_fired",
-        "threshold",
-        "versions",
-        "annotations",
-        "parts",
-    ):
-        assert getattr(a, field) == getattr(b, field), field
-    assert list(a.layers) == list(b.layers)
+    assert_told_alike(a, b, "versions", "annotations", "parts")
     for name, ours in a.layers.items():
-        theirs = b.layers[name]
-        for field in (
-            "name",
-            "kind",
-            "unit_axis",
-            "unit_rule",
-            "example_axis",
-            "dtype",
-            "training",
-            "calls",
-            "masked",
-        ):
-            assert getattr(ours, field) == getattr(theirs, field), field
-        left, right = ours.state.to_dict(), theirs.state.to_dict()
+        left, right = ours.state.to_dict(), b.layers[name].state.to_dict()
         assert left.keys() == right.keys()
         for key, value in left.items():
             if isinstance(value, np.ndarray):

@@ -27,6 +27,7 @@ from neurocensus.cli import app
 from neurocensus.explain import TopExamples
 from neurocensus.result import Audit
 
+from ..audit_samples import assert_told_alike
 from ..distributed.worlds import Gone, World
 from ..parity.budget import assert_same
 from ..resuming.killing import save_audit
@@ -188,23 +189,9 @@ def assert_alike(ours: Path, wanted: Path, *, top: bool = True) -> None:
 
 
 def assert_equal(mine: Audit, its: Audit) -> None:
-    told = ("model", "examples", "batches", "expected", "never_fired", "threshold", "versions", "annotations")
-    assert {name: getattr(mine, name) for name in told} == {name: getattr(its, name) for name in told}
-    assert list(mine.layers) == list(its.layers)
+    assert_told_alike(mine, its, "versions", "annotations")
     for name, layer in its.layers.items():
-        found = mine.layers[name]
-        for field in (
-            "kind",
-            "unit_axis",
-            "unit_rule",
-            "example_axis",
-            "dtype",
-            "training",
-            "calls",
-            "masked",
-        ):
-            assert getattr(found, field) == getattr(layer, field), (name, field)
-        assert_same(found.state, layer.state)
+        assert_same(mine.layers[name].state, layer.state)
 
 
 CASES: dict[str, tuple[str, ...]] = {

@@ -14,16 +14,17 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 
 from neurocensus import pages, report, running, storage
 from neurocensus.cli import app, census, top
 from neurocensus.result import Audit
+
+from ..dying import Sites
 
 SOURCES: Final = {
     "arrays": ["x.npz", "--batch-size", "5"],
@@ -49,38 +50,11 @@ class Job:
     kills: list[int | float]
 
 
-class Sites:
-    """Places where a process may die: before and after each batch, and what a file system does."""
-
-    def __init__(self, deadly: int | None) -> None:
-        self.deadly, self.passed = deadly, 0
-
-    def passing(self, *_: Any) -> None:
-        self.passed += 1
-        if self.passed == self.deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **options: Any) -> Any:
-            self.passing()
-            result = function(*args, **options)
-            self.passing()
-            return result
-
-        return wrapped
+class AuditSites(Sites):
+    """Also before and after each batch."""
 
     def put_up(self) -> None:
-        write = Path.write_bytes
-
-        def write_in_halves(path: Path, content: bytes) -> int:
-            write(path, content[: len(content) // 2])
-            self.passing()
-            return write(path, content)
-
-        Path.write_bytes = write_in_halves  # type: ignore[method-assign, assignment]
-        os.fsync = self.passing  # a killed process leaves what it wrote to the system: no need to wait
-        os.replace = self.around(os.replace)
-        Path.unlink = self.around(Path.unlink)  # type: ignore[method-assign]
+        super().put_up()
         running.moved = self.around(running.moved)
         census._explained = lambda forward: self.around(forward)
 
@@ -95,7 +69,7 @@ def run(out: Path, job: Job, kill: int | float | None, words: list[str]) -> tupl
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        sites = Sites(kill if isinstance(kill, int) else None)
+        sites = AuditSites(kill if isinstance(kill, int) else None)
         sites.put_up()
         said = io.StringIO()
         code = 70

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from neurocensus.training import History, Settings, curves, fit, loop
 from neurocensus.weights import read_weights
 
+from ..dying import Sites
 from .samples import net, pictures, same
 
 SETTINGS: Final = Settings(3, 3e-3, batch_size=10, seed=3)
@@ -46,40 +47,6 @@ class Job:
     pattern: int | None
     overfit: bool
     kills: list[int | float]
-
-
-class Sites:
-    """Places where a process may die: before and after what a file system does, and around each step."""
-
-    def __init__(self, deadly: int | None) -> None:
-        self.deadly, self.passed = deadly, 0
-
-    def passing(self, *_: Any) -> dict[str, float]:
-        self.passed += 1
-        if self.passed == self.deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return {}
-
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **options: Any) -> Any:
-            self.passing()
-            result = function(*args, **options)
-            self.passing()
-            return result
-
-        return wrapped
-
-    def put_up(self) -> None:
-        write = Path.write_bytes
-
-        def write_in_halves(path: Path, content: bytes) -> int:
-            write(path, content[: len(content) // 2])
-            self.passing()
-            return write(path, content)
-
-        Path.write_bytes = write_in_halves  # type: ignore[method-assign, assignment]
-        os.fsync = self.passing  # a killed process leaves what it wrote to the system: no need to wait
-        os.replace = self.around(os.replace)
 
 
 def augment(inputs: Tensor) -> Tensor:
