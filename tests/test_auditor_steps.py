@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from neurocensus.auditor import Auditor, audit
-from neurocensus.result import Audit
+from neurocensus.result import Audit, merge
 
 EXACT = ("examples", "values", "next_example", "nonzero", "active_examples", "max", "min", "argmax")
 ALL = (*EXACT, "mean", "m2", "mean_abs", "nan", "inf")
@@ -142,6 +142,141 @@ def test_a_part_in_eval_mode_does_not_make_it_eval() -> None:
         model(batches(1)[0])
     assert auditor.modes == ("train",)
     assert [layer.training for layer in auditor.compute().layers.values()] == [False, True]
+
+
+def test_where_numbers_jump_the_step_that_they_come_to_is_counted() -> None:
+    auditor = Auditor(mlp(), every_n_steps=10)
+    due = []
+    for number in range(1, 60, 3):
+        auditor.step(number)
+        assert auditor.active == (auditor.step(number) or auditor.active)  # said twice, it is the same step
+        due += [number] * auditor.active
+    assert due == [10, 22, 31, 40, 52]
+    auditor.step(20)  # back to a checkpoint
+    assert auditor.active
+    auditor.step(11)
+    assert not auditor.active
+
+
+def test_a_part_called_by_itself_in_a_step_that_is_not_due() -> None:
+    class Game(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.player = nn.Sequential(nn.Linear(3, 8), nn.ReLU())
+            self.critic = nn.Sequential(nn.Linear(8, 3), nn.ReLU())
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.player(x)
+            return out
+
+    model, (x,) = Game(), batches(1)
+    with Auditor(model, every_n_steps=2) as auditor:
+        model(x)
+        auditor.step()
+        model.critic(torch.randn(4, 8))
+        model.player(x)
+        auditor.step()
+        for _ in range(10):
+            model(x)
+            auditor.step()
+        model.eval()
+        model(x)
+        model(x)
+    assert (auditor.compute("train").batches, auditor.compute("eval").batches) == (6, 2)
+    assert list(auditor.compute("train").layers) == ["player.1"]
+
+
+def test_a_forward_that_fails_before_the_first_due_step_leaves_nothing() -> None:
+    class Failing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.relu, self.fails = nn.Linear(3, 5), nn.ReLU(), True
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.relu(self.linear(x))
+            if self.fails:
+                raise FloatingPointError
+            return out
+
+    model, (x,) = Failing(), batches(1)
+    whole = by_hand_of(model, x)
+    for resumed in (False, True):
+        model.fails = True
+        auditor = Auditor(model, every_n_steps=1, window=(2, None))
+        if resumed:
+            auditor.resume(whole, "train")
+        with auditor:
+            with pytest.raises(FloatingPointError):
+                model(1000 * x)
+            model.fails = False
+            for _ in range(3):
+                auditor.step()
+                model(x)
+        found = auditor.compute("train")
+        layer = found.layers["relu"]
+        assert (found.batches, layer.calls, layer.state.examples) == ((3, 3, 12) if resumed else (2, 2, 8))
+        np.testing.assert_array_equal(layer.state.max, whole.layers["relu"].state.max)
+        np.testing.assert_array_equal(
+            layer.state.nonzero, whole.layers["relu"].state.nonzero * (3 if resumed else 2)
+        )
+
+
+def by_hand_of(model: nn.Module, x: Tensor) -> Audit:
+    model.fails = False  # type: ignore[assignment]
+    return by_hand(model, [x])
+
+
+@pytest.mark.parametrize("due", [False, True])
+def test_an_interrupted_forward_ends_with_the_step(due: bool) -> None:
+    class Interrupted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu, self.comes = nn.ReLU(), False
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.comes:
+                raise KeyboardInterrupt
+            out: Tensor = self.relu(x)
+            return out
+
+    model, (x,) = Interrupted(), batches(1)
+    with Auditor(model, every_n_steps=1 if due else 2) as auditor:
+        model(x)
+        auditor.step()
+        model.comes = True
+        with pytest.raises(KeyboardInterrupt):
+            model(x)
+        model.comes = False
+        if due:
+            with pytest.raises(RuntimeError, match=r"was interrupted \(Ctrl-C\)"):
+                auditor.compute(reset=True)
+        auditor.step()
+        model(x)
+        auditor.compute()
+    assert auditor.compute().batches == 2
+    assert not torch.overrides._get_current_function_mode_stack()
+
+
+def test_one_mode_is_forgotten() -> None:
+    model, (x,) = mlp(), batches(1)
+    with Auditor(model) as auditor:
+        model(x)
+        model.eval()(x)
+        auditor.reset("train")
+        assert auditor.modes == ("eval",)
+        with pytest.raises(ValueError, match='mode: expected "train" or "eval", got \'both\''):
+            auditor.reset("both")  # type: ignore[arg-type]
+
+
+def test_each_mode_warns_of_its_own_mask() -> None:
+    model, (x,) = mlp(), batches(1)
+    with Auditor(model) as auditor:
+        auditor.mask = torch.ones(5, 2, dtype=torch.bool)
+        model(x)
+        model.eval()(x)
+    for mode in ("train", "eval"):
+        with pytest.warns(UserWarning, match="the mask does not fit"):
+            auditor.compute(mode, reset=True)  # type: ignore[arg-type]
 
 
 def test_windows_one_after_another() -> None:
@@ -309,6 +444,19 @@ def test_gone_on_it_is_the_same_bit_for_bit(cut: int, histogram: bool) -> None:
         assert_same(second.compute(), whole.compute(), (field,))
 
 
+def test_what_was_gone_on_from_is_not_merged_in_again() -> None:
+    model, inputs = mlp().eval(), batches(3)
+    halves = [audit(model, [x], progress=False) for x in inputs[:2]]
+    for before in (halves[0], merge(*halves)):
+        auditor = Auditor(model)
+        auditor.resume(before)
+        with auditor:
+            model(inputs[2])
+        for again in (before, halves[0]):
+            with pytest.raises(ValueError, match="expected every shard once"):
+                merge(auditor.compute(), again)
+
+
 def test_layers_that_do_not_come_again_are_kept() -> None:
     class Branching(nn.Module):
         def __init__(self) -> None:
@@ -343,11 +491,29 @@ def test_what_cannot_be_gone_on_from() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             Auditor(model, **options).resume(before)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='mode: expected "train" or "eval", got \'training\''):
+        Auditor(model).resume(before, "training")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"audit: expected an Audit, got str; neurocensus\.load a file"):
+        Auditor(model).resume("x")  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match='expected one of eval mode, got one of training mode; give mode="train"'
+    ):
+        Auditor(model).resume(by_hand(mlp(), batches(1)))
+    other = Auditor(nn.Sequential(nn.Linear(3, 5), nn.Tanh()).eval())
+    other.resume(before)
+    with (
+        other,
+        pytest.raises(ValueError, match="layer '1': expected the kind to be ReLU, as before, got Tanh"),
+    ):
+        other.model(batches(1)[0])
     with pytest.raises(ValueError, match="audit: expected model 'Linear', got 'Sequential'"):
         Auditor(nn.Linear(3, 3)).resume(before)
     wider = Auditor(nn.Sequential(nn.Linear(3, 7), nn.ReLU()).eval())
     wider.resume(before)
-    with wider, pytest.raises(ValueError, match="layer '1': expected 5 units, as before, got 7"):
+    with (
+        wider,
+        pytest.raises(ValueError, match="layer '1': expected the number of units to be 5, as before, got 7"),
+    ):
         wider.model(batches(1)[0])
 
 

@@ -17,9 +17,9 @@ from .arguments import integer
 from .capture.names import class_name, unwrapped
 from .capture.points import MODES, Mode
 from .distributed.sampling import own_examples
-from .merging import join
+from .merging import join, shards
 from .native import cuda_counts
-from .observer import Observer
+from .observer import UNDER_WAY, Observer
 from .result import Audit, LayerAudit
 from .resuming.checkpoint import Checkpoint
 from .resuming.identity import identity
@@ -112,6 +112,7 @@ class Auditor(Observer):
         self._steps = 0
         self._active = self._due()
         self._resumed: dict[Mode, Audit] = {}
+        self._parts: dict[Mode, tuple[str, ...]] = {}  # shards that were gone on from
         self._whole: dict[Mode, Audit] = {}  # what all processes had counted at the last `sync`
         UnitState(1, threshold=threshold, histogram=histogram)  # raise now, not at the first forward
         self._threshold, self._histogram = float(threshold), histogram
@@ -144,17 +145,22 @@ class Auditor(Observer):
 
         Args:
             number: of the step that begins now; default: one more. Give it where training goes on from a
-                checkpoint.
+                checkpoint, or where steps are counted otherwise. Where numbers jump over a multiple of
+                `every_n_steps`, the step that they come to is counted in its place.
         """
-        self._steps = self._steps + 1 if number is None else integer("number", number, 0)
-        active = self._due()
+        before, self._steps = self._steps, self._steps + 1 if number is None else integer("number", number, 0)
+        self._capture.hooks.recover()
+        active = self._active if self._steps == before else self._due(before)
         if active != self._active:
             self._active = active
             self._capture.switch_training(active)
 
-    def _due(self) -> bool:
+    def _due(self, before: int = -1) -> bool:
+        """Whether this step is to be counted; the one before it was number `before`."""
         (first, stop), now = self._window, self._steps
-        return now % self._every == 0 and first <= now and (stop is None or now < stop)
+        last_due = now - now % self._every
+        due = last_due > before if before < now else last_due == now
+        return due and first <= now and (stop is None or now < stop)
 
     def _wanted(self, training: bool) -> bool:
         return self._active or not training
@@ -181,14 +187,12 @@ class Auditor(Observer):
             ValueError: both modes were seen, and `mode` does not say which; or it is something else.
             RuntimeError: to be reset inside a forward of the model.
         """
-        if mode not in (None, "train", "eval"):
-            raise ValueError(f'mode: expected "train" or "eval", got {mode!r}')
         if mode is None and len(self.modes) > 1:
             raise ValueError(
                 "mode: the model was seen in training mode and in eval mode, which are kept apart; say "
                 'which: compute("train") or compute("eval")'
             )
-        chosen: Mode = mode or ("train" if self.modes == ("train",) else "eval")
+        chosen = _checked(mode or ("train" if self.modes == ("train",) else "eval"))
         self._warn(chosen)
         whole, local = self._whole.get(chosen), self._local(chosen)
         result = local if whole is None else join(whole, local)
@@ -196,22 +200,48 @@ class Auditor(Observer):
             self._begin_anew(chosen)
         return result
 
-    def reset(self) -> None:
-        """Forget everything counted; the next forward is the first again. The steps go on."""
+    def reset(self, mode: Literal["train", "eval"] | None = None) -> None:
+        """Forget what was counted; the steps go on.
+
+        Args:
+            mode: only what was seen in this mode, at little cost: what is known of the model is kept.
+                Default: everything, and the next forward is the first again.
+
+        Raises:
+            RuntimeError: inside a forward of the model.
+            ValueError: another `mode`.
+        """
+        if mode is not None:
+            self._begin_anew(_checked(mode))
+            return
         super().reset()
         self._resumed.clear()
+        self._parts.clear()
         self._whole.clear()
 
     def resume(self, audit: Audit, mode: Literal["train", "eval"] = "eval") -> None:
         """Go on from an earlier audit of this model: its counts, examples and batches are where this begins.
 
-        The result is the same, bit for bit, as if counting had not stopped, where batches are the same.
+        What is counted is the same, bit for bit, as if counting had not stopped, where batches are the same.
+        The result remembers the audit as a shard (`Audit.parts`): merged with it, it is refused.
+
+        Args:
+            mode: in which the audit was made.
 
         Raises:
             RuntimeError: the model has been seen already.
-            ValueError: the audit is of another model or threshold, or has no histogram where one is counted;
-                or, when the layer is seen, of another number of units.
+            TypeError: no audit.
+            ValueError: the audit is of another model, threshold or mode, or has no histogram where one is
+                counted; or, when the layer is seen, of another kind or number of units.
         """
+        if not isinstance(audit, Audit):
+            raise TypeError(f"audit: expected an Audit, got {type(audit).__name__}; neurocensus.load a file")
+        if _checked(mode) == "eval" and audit.layers and all(x.training for x in audit.layers.values()):
+            raise ValueError('audit: expected one of eval mode, got one of training mode; give mode="train"')
+        self._go_on(mode, audit)
+        self._parts[mode] = shards(audit)
+
+    def _go_on(self, mode: Mode, audit: Audit) -> None:
         if self.modes:
             raise RuntimeError("resume: expected an auditor that has seen nothing yet; resume before you run")
         name = class_name(unwrapped(self._model))
@@ -258,6 +288,7 @@ class Auditor(Observer):
             never_fired=[name for name in missing if name not in layers],
             threshold=self._threshold,
             versions=_versions(),
+            parts=self._parts.get(mode, ()),
         )
 
     def _nothing(self) -> Audit:
@@ -267,9 +298,10 @@ class Auditor(Observer):
 
     def _begin_anew(self, mode: Mode) -> None:
         if self._capture.hooks.running:
-            raise RuntimeError("to begin anew inside a forward of the model; do it between forwards")
+            raise RuntimeError(f"reset: {UNDER_WAY}")
         self._capture.reset(mode)
         self._resumed.pop(mode, None)
+        self._parts.pop(mode, None)
         self._whole.pop(mode, None)
 
     # Other processes.
@@ -299,7 +331,7 @@ class Auditor(Observer):
         from .distributed import gather
 
         if self._capture.hooks.running:
-            raise RuntimeError("sync inside a forward of the model; call it between forwards")
+            raise RuntimeError(f"sync: {UNDER_WAY}")
         found: dict[Mode, Audit] = {}
         for mode in _APART:
             found[mode] = gather(self._local(mode), group, order=order, timeout=timeout)
@@ -307,6 +339,13 @@ class Auditor(Observer):
             whole = self._whole.get(mode)
             self._begin_anew(mode)
             self._whole[mode] = audit if whole is None else join(whole, audit)
+
+
+def _checked(mode: str) -> Mode:
+    for known in _APART:
+        if mode == known:
+            return known
+    raise ValueError(f'mode: expected "train" or "eval", got {mode!r}')
 
 
 def _versions() -> dict[str, str]:

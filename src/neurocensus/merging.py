@@ -57,6 +57,8 @@ class Merger:
             self._first.check(name, audit)
             if self._track:
                 self._note_shards(name, audit)
+            else:
+                self._parts += [digest for digest in audit.parts if digest not in self._parts]
             self._take(name, audit)
         for layer in self._layers.values():
             layer.merge()
@@ -114,7 +116,9 @@ class Merger:
 
 
 def join(*audits: Audit) -> Audit:
-    """The parts of one count as one audit, and one shard: without digests, and equal ones are welcome.
+    """The parts of one count as one audit, and one shard: equal ones are welcome.
+
+    Shards that the parts have noted (`Audit.parts`) are kept, each once.
 
     Raises:
         TypeError, ValueError: as `Merger.add`.
@@ -193,6 +197,7 @@ class _Layer:
     def take(self, layer: LayerAudit, name: str, first_example: int) -> None:
         total = self.total
         for what, ours, theirs in (
+            ("kind", total.kind, layer.kind),
             ("units", total.units, layer.units),
             ("unit_axis", total.unit_axis, layer.unit_axis),
             ("histogram", total.state.has_histogram, layer.state.has_histogram),

@@ -18,6 +18,10 @@ from .preserve import is_sharded
 from .selection import Layers
 from .threads import thread_count
 
+UNDER_WAY = (
+    "expected to be called between forwards of the model, but one is under way, or was interrupted (Ctrl-C): "
+    "in that case detach() and attach() again"
+)
 Self = TypeVar("Self", bound="Observer")
 
 
@@ -139,7 +143,7 @@ class Observer:
     def reset(self) -> None:
         """Forget everything counted; the next forward is the first again."""
         if self._capture.hooks.running:
-            raise RuntimeError("reset inside a forward of the model; call it between forwards")
+            raise RuntimeError(f"reset: {UNDER_WAY}")
         if self._capture.traced.kinds:  # compiled code counts into these states
             self._capture.reset()
             return
@@ -164,7 +168,12 @@ class Observer:
             listed = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
             warnings.warn(f"not counted: {listed}", UserWarning, stacklevel=4)
         counted = {point.name for point in capture.counted(mode)}
-        unmasked = {name: shape for name, shape in capture.counter.unmasked.items() if name in counted}
+        unmasked = {
+            name: shape
+            for seen_in, found in capture.counter.unmasked.items()
+            for name, shape in found.items()
+            if mode in (None, seen_in) and name in counted
+        }
         if unmasked:
             listed = ", ".join(f"{name} {shape}" for name, shape in unmasked.items())
             warnings.warn(

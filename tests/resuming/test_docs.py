@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 
 import neurocensus as nc
 from neurocensus.cli import app
+from neurocensus.merging import shards
 from neurocensus.resuming import stream
+
+from ..audit_samples import assert_told_alike
 
 DOC = (Path(__file__).parents[2] / "docs" / "resume.md").read_text(encoding="utf-8")
 
@@ -28,7 +31,11 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     wanted = nc.audit(model, batches, progress=False).to_bytes()
     assert names["found"].to_bytes() == wanted
     assert nc.load("audit.safetensors").to_bytes() == wanted
-    assert names["whole"].to_bytes() == wanted
+    whole = names["whole"]
+    assert whole.parts == shards(nc.load("half.safetensors"))
+    assert_told_alike(whole, names["found"], "versions", "annotations")
+    for name, layer in whole.layers.items():
+        assert layer.state.digest() == names["found"].layers[name].state.digest()
     assert Path("audit.checkpoint").exists()
 
 

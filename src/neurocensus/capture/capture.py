@@ -245,7 +245,7 @@ class Capture:
         self._preview = False
         if not self.wanted(module.training):
             # Compiled code waits for a first forward that shows the points: be shown, and forget it.
-            if not (self._traceable and unfollowed and not self.points):
+            if not self._traceable or self._followed:
                 return False
             self._preview = True
         self.counter.hold_known = self._preview
@@ -273,6 +273,7 @@ class Capture:
         followed = self._flow is not None
         self._flow = self._waiting = None
         if not complete or self._entry is None:
+            self._forget_preview(complete=False)
             return
         self._followed.add(self._entry)
         key = (self.counter.mode, self._entry)
@@ -286,10 +287,7 @@ class Capture:
                     point.drop()
                 else:
                     point.wanted = True
-        if self._preview:
-            self._forget(self.counter.mode)
-            for point in self.points.values():
-                self.counter.go_on(point)
+        self._forget_preview(complete=True)
         if followed and self._traceable:
             tracing = torch._C._get_tracing_state()
             torch._C._set_tracing_state(None)  # type: ignore[attr-defined] # torch.jit.trace need not see this
@@ -344,6 +342,17 @@ class Capture:
             self._before.pop(chosen, None)
             self._forget(chosen)
 
+    def _forget_preview(self, *, complete: bool) -> None:
+        if not self._preview:
+            return
+        self._preview = self.counter.hold_known = False
+        self._forget(self.counter.mode)
+        for point in self.points.values():
+            if complete:  # its states are the ones that compiled code will count into
+                self.counter.go_on(point)
+            else:
+                point.counts.pop(self.counter.mode, None)
+
     def _forget(self, mode: Mode) -> None:
         for point in self.points.values():
             if mode in point.counts:
@@ -351,7 +360,7 @@ class Capture:
         for counts in (self._seen, self._left_out):
             for key in [key for key in counts if key[0] == mode]:
                 del counts[key]
-        self.counter.unmasked.clear()
+        self.counter.unmasked.pop(mode, None)
         self.traced.reset(mode)
 
     def go_on(self, mode: Mode, examples: int, batches: int, layers: Mapping[str, LayerAudit]) -> None:

@@ -42,7 +42,7 @@ class Counter:
         self.base: int | None = 0  # index of the forward's first example; None: that of each state
         self.batch: int | None = None  # examples in the forward, if known
         self.mask: Tensor | None = None
-        self.unmasked: dict[str, object] = {}  # points that the mask did not fit, with a shape
+        self.unmasked: dict[Mode, dict[str, object]] = {}  # points that the mask did not fit, with a shape
 
     def place(
         self, point: Point, tensor: Tensor, origin: tuple[int, str] | None, sequence_first: bool
@@ -118,11 +118,15 @@ class Counter:
     def go_on(self, point: Point) -> None:
         """Let the counts of `point` go on from what is known of them."""
         for mode, count in point.counts.items():
-            layer = self.known.pop((point.name, mode), None)
+            layer = self.known.get((point.name, mode))
             if layer is None:
                 continue
-            if layer.units != point.units:
-                raise ValueError(f"expected {layer.units} units, as before, got {point.units}; audit anew")
+            for what, before, now in (
+                ("kind", layer.kind, point.kind), ("number of units", layer.units, point.units),
+            ):  # fmt: skip
+                if before != now:
+                    raise ValueError(f"expected the {what} to be {before}, as before, got {now}; audit anew")
+            del self.known[point.name, mode]
             count.state.merge(layer.state)
             count.calls += layer.calls
             count.training |= layer.training
@@ -144,7 +148,7 @@ class Counter:
     def _mask_of(self, point: Point, tensor: Tensor, unit_axis: int, mask: Tensor) -> Tensor | None:
         fit = fitting(mask, tensor, unit_axis, point.example_axis, point.rows)
         if fit is None:
-            self.unmasked.setdefault(point.name, tuple(tensor.shape))
+            self.unmasked.setdefault(self.mode, {}).setdefault(point.name, tuple(tensor.shape))
         return fit
 
 

@@ -9,7 +9,7 @@ sub-modules are skipped.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from . import compiler
 from .functions import FUNCTIONS, Function
@@ -71,7 +70,8 @@ class Hooks:
 
     def __init__(self, sites: Mapping[nn.Module, Site], listener: Listener, traced: Traced) -> None:
         self._sites, self._listener, self._traced = sites, listener, traced
-        self._handles: dict[nn.Module, tuple[RemovableHandle, RemovableHandle]] = {}
+        self._placed: dict[nn.Module, _Placed] = {}  # of all modules, while attached
+        self._off: set[nn.Module] = set()  # those whose hooks are off for the time being
         self._entries = set(list(sites)[:1])  # where forwards begin: the model, and parts that were called
         self._muted: nn.Module | None = None  # entered, and not to be told of
         self._frames: list[Frame] = []
@@ -83,7 +83,7 @@ class Hooks:
     @property
     def attached(self) -> bool:
         """Whether the hooks are on the model."""
-        return bool(self._handles)
+        return bool(self._placed)
 
     @property
     def running(self) -> bool:
@@ -96,40 +96,41 @@ class Hooks:
             compiler.skip(Hooks._enter.__code__, Hooks._leave.__code__, _Mode.__torch_function__.__code__)
             traced = (self._enter_traced, self._leave_traced, self._function_traced)
             self._beside = tuple(map(torch.compiler.disable, traced))
-        self.resume()
+        self._placed = {
+            module: _Placed(module, _Hook(self._enter, site), _Hook(self._leave, site))
+            for module, site in self._sites.items()
+        }
 
     def resume(self) -> None:
-        """Put the hooks on all modules that have none."""
-        if len(self._handles) == len(self._sites):
-            return
-        for module, site in self._sites.items():
-            if module not in self._handles:
-                self._handles[module] = (
-                    module.register_forward_pre_hook(_Hook(self._enter, site), with_kwargs=True),
-                    module.register_forward_hook(_Hook(self._leave, site), always_call=True),
-                )
-                _last_first(module._forward_pre_hooks)
+        """Put the hooks on again where they are off."""
+        for module in self._off:
+            self._placed[module].put_on()
+        self._off.clear()
 
     def pause(self) -> None:
         """Take the hooks off all modules but those where forwards begin; these then say when to `resume`.
 
         Not where compiled code was made with the hooks: to take them off would make it compile anew.
         """
-        if not self._traced.kinds and len(self._handles) > len(self._entries):
-            self._take_off(self._handles.keys() - self._entries)
+        if not self._traced.kinds and len(self._off) + len(self._entries) < len(self._placed):
+            for module in self._placed.keys() - self._entries - self._off:
+                self._placed[module].take_off()
+                self._off.add(module)
 
-    def _take_off(self, modules: Iterable[nn.Module]) -> None:
-        for module in list(modules):
-            for handle in self._handles.pop(module):
-                handle.remove()
-
-    def detach(self) -> None:
-        """Take the hooks off, and end a forward that was cut short (by KeyboardInterrupt, say)."""
-        self._take_off(self._handles)
+    def recover(self) -> None:
+        """No forward is under way: give up one that was cut short (by KeyboardInterrupt, say)."""
         self._muted = None
         if self._frames:
             self._frames.clear()
             self._end(complete=False)
+
+    def detach(self) -> None:
+        """Take the hooks off, and end a forward that was cut short."""
+        for placed in self._placed.values():
+            placed.remove()
+        self._placed.clear()
+        self._off.clear()
+        self.recover()
         compiler.Uncompiled.release(self)
         if self._traced.trace is not None:
             self._traced.trace = None
@@ -149,12 +150,12 @@ class Hooks:
             if self._muted is not None and self._muted is not module:
                 return
             self._thread = get_ident()
+            self._entries.add(module)
             if not self._listener.begin(site, module, args, kwargs):
                 self._muted = module
                 self.pause()
                 return
             self._muted = None
-            self._entries.add(module)
             self.resume()
             if compiler.loaded():  # compiled parts of the model too
                 compiler.Uncompiled.hold(self)
@@ -265,6 +266,40 @@ def _last_first(hooks: dict[int, Any]) -> None:
     """
     for key in list(hooks)[:-1]:
         hooks[key] = hooks.pop(key)
+
+
+class _Placed:
+    """The two hooks of one module, which come and go at little cost: no handle is made anew."""
+
+    def __init__(self, module: nn.Module, before: Callable[..., None], after: Callable[..., None]) -> None:
+        self._module, self._before, self._after = module, before, after
+        self._handles = (
+            module.register_forward_pre_hook(before, with_kwargs=True),
+            module.register_forward_hook(after, always_call=True),
+        )
+        _last_first(module._forward_pre_hooks)
+
+    def take_off(self) -> None:
+        """For the time being. The module's own dicts are changed, as its handles would do it."""
+        module, (before, after) = self._module, self._handles
+        module._forward_pre_hooks.pop(before.id, None)
+        module._forward_pre_hooks_with_kwargs.pop(before.id, None)
+        module._forward_hooks.pop(after.id, None)
+        module._forward_hooks_always_called.pop(after.id, None)
+
+    def put_on(self) -> None:
+        """Again, in the same places."""
+        module, (before, after) = self._module, self._handles
+        module._forward_pre_hooks[before.id] = self._before
+        module._forward_pre_hooks_with_kwargs[before.id] = True
+        module._forward_hooks[after.id] = self._after
+        module._forward_hooks_always_called[after.id] = True
+        _last_first(module._forward_pre_hooks)
+
+    def remove(self) -> None:
+        """For good."""
+        for handle in self._handles:
+            handle.remove()
 
 
 class _Hook(partial[None]):

@@ -264,7 +264,7 @@ class Traced:
         if mask is not None:
             mask = fitting(mask, values, unit_axis, emit.example_axis, emit.rows)
             if mask is None:
-                self._unmask(emit.name, rank)
+                self._unmask(trace.training_mode, emit.name, rank)
             else:
                 trace.masked.append(emit.name)
         trace.counted.append(emit.name)
@@ -322,9 +322,9 @@ class Traced:
             self.missed[name] = None
 
     @compiler.constant
-    def _unmask(self, name: str, rank: int) -> None:
+    def _unmask(self, training_mode: bool, name: str, rank: int) -> None:
         """A point was counted whole, as the mask does not fit it."""
-        self._counter.unmasked.setdefault(name, f"of {rank} axes")
+        self._counter.unmasked.setdefault(_mode(training_mode), {}).setdefault(name, f"of {rank} axes")
 
     @compiler.constant
     def _possible(self, func: Callable[..., Any]) -> str:

@@ -93,7 +93,7 @@ class Checkpoint:
         """Let `auditor`, which has seen nothing yet, and what is carried along go on from what was found."""
         self._auditor = auditor
         if self.found is not None:
-            auditor.resume(self.found.audit)
+            auditor._go_on("eval", self.found.audit)
             for name, carried in self._carried.items():
                 carried.restore(self.found.carried[name])
 
