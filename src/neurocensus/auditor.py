@@ -328,14 +328,13 @@ class Auditor(Observer):
             RuntimeError: no process group; inside a forward; a process that does not answer, by its rank.
             ValueError: the processes have different models or settings.
         """
-        from .distributed import gather
+        from .distributed.gathering import gather_all
 
         if self._capture.hooks.running:
             raise RuntimeError(f"sync: {UNDER_WAY}")
-        found: dict[Mode, Audit] = {}
-        for mode in _APART:
-            found[mode] = gather(self._local(mode), group, order=order, timeout=timeout)
-        for mode, audit in found.items():
+        # In one meeting, so that no rank joins what it has of one mode with what others have of the other.
+        found = gather_all([self._local(mode) for mode in _APART], group, order=order, timeout=timeout)
+        for mode, audit in zip(_APART, found, strict=True):
             whole = self._whole.get(mode)
             self._begin_anew(mode)
             self._whole[mode] = audit if whole is None else join(whole, audit)

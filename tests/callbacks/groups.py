@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from neurocensus.callbacks import ActivationWarning, Monitor
+from neurocensus.callbacks.lock import Lock
 
 from .samples import batches, framework, kill, network
 
@@ -68,6 +70,52 @@ def an_error_on_one_rank(folder: Path) -> str:
             monitor.abort()
     except FloatingPointError as error:
         return str(error)
+    return ""
+
+
+def a_full_disk(folder: Path) -> list[str]:
+    """What each step raised while the folder, which only rank 0 looks at, is gone, and after that."""
+    model, raised = network(), []
+    with Monitor(model, folder, **{**OPTIONS, "warn_over": 1}) as monitor:
+        for step, x in enumerate(share(batches(24))):
+            if dist.get_rank() == 0 and step == 3:
+                shutil.rmtree(folder)
+            if dist.get_rank() == 0 and step == 6:
+                folder.mkdir()
+            model(x)
+            try:
+                monitor.step()
+            except OSError as error:
+                raised.append(f"{step} {type(error).__name__} {error}")
+    return raised
+
+
+def a_folder_in_use(folder: Path) -> str:
+    """What `open` raises where another monitor is at work."""
+    folder.mkdir(exist_ok=True)
+    lock = Lock(folder) if dist.get_rank() == 0 else None
+    try:
+        Monitor(network(), folder, **OPTIONS).open()
+    except RuntimeError as error:
+        return str(error)
+    finally:
+        if lock is not None:
+            lock.release()
+    return ""
+
+
+def a_warning_is_an_error(folder: Path) -> str:
+    """What ends the training in each process, in which the layer is dead from the start."""
+    model = network()
+    kill(model[0])
+    with warnings.catch_warnings(), Monitor(model, folder, **OPTIONS) as monitor:
+        warnings.simplefilter("error", ActivationWarning)
+        for x in share(batches(16)):
+            model(x)
+            try:
+                monitor.step()
+            except ActivationWarning as error:
+                return f"{monitor.steps} {error}"
     return ""
 
 

@@ -47,6 +47,36 @@ def test_a_rank_that_fails_does_not_wait(world: World, tmp_path: Path) -> None:
     assert world.results(groups.an_error_on_one_rank, tmp_path) == ["", "mine"]
 
 
+def test_a_row_that_cannot_be_written_is_an_error_of_all_and_goes_into_the_next(
+    world: World, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    first, second = world.results(groups.a_full_disk, folder)
+    assert first == second
+    (error,) = first
+    assert error.startswith("3 FileNotFoundError [Errno 2] No such file or directory; no row was added, what")
+    assert error.endswith(f"{str(folder / 'activations.jsonl')!r}")
+    rows = read_monitor(folder)
+    assert [(one["first_step"], one["step"], one["batches"]) for one in rows] == [(0, 8, 8), (8, 12, 4)]
+    data = batches(24)
+    counted = [data[2 * step + rank] for step in (0, 2, 4, 6) for rank in range(2)]
+    single = row_of(nc.audit(network(), counted), "train", 0, 8)
+    for name, layer in single["layers"].items():
+        assert rows[0]["layers"][name] == pytest.approx(layer, rel=1e-12, nan_ok=True)
+
+
+def test_a_folder_in_use_is_an_error_of_all(world: World, tmp_path: Path) -> None:
+    first, second = world.results(groups.a_folder_in_use, tmp_path)
+    assert first.startswith(f"folder: expected no other Monitor at work there, got one in {tmp_path}; end it")
+    assert second == f"rank 0 failed: RuntimeError: {first}"
+
+
+def test_a_warning_that_is_an_error_is_one_of_all(world: World, tmp_path: Path) -> None:
+    first, second = world.results(groups.a_warning_is_an_error, tmp_path)
+    assert first == second
+    assert first.startswith("4 layers with more than 90 % of their units dead")
+
+
 @pytest.mark.skipif(importlib.util.find_spec("lightning") is None, reason="needs lightning")
 def test_lightning(world: World, tmp_path: Path) -> None:
     assert world.results(groups.lightning, tmp_path) == [2, 2]

@@ -38,6 +38,7 @@ def test_rows_come_back_as_they_were(rows: list[dict[str, object]]) -> None:
             journal.append(one)
         assert not rows or repr(read_monitor(name)) == repr(rows)  # NaN is NaN
         assert not rows or repr(read_monitor(journal.path)) == repr(rows)
+        journal.close()
 
 
 @given(st.lists(ROWS, min_size=1, max_size=6), st.integers(1, 40), st.data())
@@ -48,6 +49,7 @@ def test_a_cut_off_line_is_no_row_and_rows_after_the_first_step_go(
         journal = Journal(Path(name), 0)
         for one in rows:
             journal.append(one)
+        journal.close()
         content = journal.path.read_bytes()
         cut = data.draw(st.integers(0, len(content)))
         journal.path.write_bytes(content[:cut])
@@ -58,6 +60,7 @@ def test_a_cut_off_line_is_no_row_and_rows_after_the_first_step_go(
         assert repr(list(later.kept)) == repr(kept)
         later.append(rows[0])
         assert repr(read_monitor(name)) == repr([*kept, rows[0]])
+        later.close()
 
 
 def test_a_training_that_begins_puts_earlier_ones_aside(tmp_path: Path) -> None:
@@ -70,6 +73,7 @@ def test_a_training_that_begins_puts_earlier_ones_aside(tmp_path: Path) -> None:
 def test_a_file_that_needs_no_cut_is_not_written_anew(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 0)
     journal.append(row(10, {"a": 0.5}))
+    journal.close()
     before = journal.path.stat().st_ino
     assert len(Journal(tmp_path, 10).kept) == 1
     assert journal.path.stat().st_ino == before
@@ -132,6 +136,7 @@ def test_a_kill_leaves_whole_lines(tmp_path: Path) -> None:
 def test_a_damaged_line_is_refused_by_its_number(tmp_path: Path, line: str, message: str) -> None:
     journal = Journal(tmp_path, 0)
     journal.append(row(1, {"a": 0.5}))
+    journal.close()
     with open(journal.path, "a") as file:
         file.write(line + "\n")
     for read in (read_monitor, plot_monitor, lambda path: Journal(path, 5)):

@@ -130,6 +130,40 @@ def test_a_second_fit_goes_on(tmp_path: Path) -> None:
     assert [one["step"] for one in read_monitor(tmp_path)] == [4, 5, 8, 10]
 
 
+class Fails(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+    """Ends a training with an error."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch == 2:
+            fail()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_training_after_an_error(tmp_path: Path, same: bool) -> None:
+    """Of one callback or of another in its folder, while the error keeps the first one alive."""
+    x, y = images(4 * 5)
+    model, callback = sequential(), KerasCallback(tmp_path, **FILES)
+    with pytest.raises(FloatingPointError, match="mine") as caught:
+        model.fit(x, y, batch_size=4, verbose=0, callbacks=[callback, Fails()])
+    again = callback if same else KerasCallback(tmp_path, **FILES)
+    model = sequential()
+    model.fit(x, y, batch_size=4, verbose=0, callbacks=[again])
+    assert caught.value.__traceback__ is not None
+    assert callback.monitor is not None
+    assert not callback.monitor.is_open
+    assert [one["step"] for one in read_monitor(tmp_path)] == [4, 5]
+    assert [one["step"] for one in read_monitor(tmp_path / "activations-1.jsonl")] == [3]
+
+
+def test_two_callbacks_in_one_folder_do_not_mix_their_rows(tmp_path: Path) -> None:
+    x, y = images(4 * 5)
+    both = [KerasCallback(tmp_path, **FILES) for _ in range(2)]
+    with pytest.raises(
+        RuntimeError, match=r"not at work: .* a callback began another training in its folder"
+    ):
+        sequential().fit(x, y, batch_size=4, verbose=0, callbacks=both)
+
+
 def test_scalars_go_to_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     x, y = images(4 * 4)

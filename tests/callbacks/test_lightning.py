@@ -64,6 +64,24 @@ class Module(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), 0.01)
 
 
+class ByHand(Module):
+    """Steps its optimizers itself, all of them for each batch."""
+
+    def __init__(self, optimizers: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.number = optimizers
+
+    def training_step(self, x: torch.Tensor, index: int) -> None:
+        for optimizer in self.optimizers():
+            self.manual_backward(self.net(x).square().mean())
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD(self.parameters(), 0.0) for _ in range(self.number)], []
+
+
 def loader(number: int) -> DataLoader[torch.Tensor]:
     return DataLoader(batches(number), batch_size=None)  # type: ignore[arg-type]
 
@@ -119,6 +137,35 @@ def test_rows_are_those_of_the_same_loop_by_hand(tmp_path: Path, accumulated: in
     assert repr(read_monitor(tmp_path / "a")) == repr(expected)
     assert "net.1" in expected[0]["layers"]
     assert (tmp_path / "a" / "activations.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("optimizers", "expected"),
+    [
+        # Batches begin at steps 0, 3, 6, ...; the one at, or first after, each of 0, 4, 8, ... is counted.
+        (3, [(0, 6, 12), (6, 9, 12), (9, 12, 12), (12, 18, 12), (18, 21, 12), (21, 24, 12)]),
+        (2, [(0, 4, 8), (4, 8, 8), (8, 12, 8), (12, 16, 8)]),
+    ],
+)
+def test_several_optimizers_by_hand(
+    tmp_path: Path, optimizers: int, expected: list[tuple[int, int, int]]
+) -> None:
+    callback = LightningCallback(
+        tmp_path, tensorboard=False, wandb=False, every_n_steps=4, log_every_n_steps=4, warn_over=1
+    )
+    fitting = trainer(callback, max_epochs=1)
+    fitting.fit(ByHand(optimizers), loader(8))
+    assert fitting.global_step == 8 * optimizers
+    rows = read_monitor(tmp_path)
+    assert [(one["first_step"], one["step"], one["examples"]) for one in rows] == expected
+
+
+def test_a_second_fit_of_one_callback(tmp_path: Path) -> None:
+    callback = LightningCallback(tmp_path, tensorboard=False, wandb=False, **OPTIONS)
+    for _ in range(2):
+        trainer(callback, max_epochs=1).fit(Module(), loader(4))
+        assert [one["step"] for one in read_monitor(tmp_path)] == [4]
+    assert (tmp_path / "activations-1.jsonl").exists()
 
 
 def test_it_goes_on_from_a_checkpoint(tmp_path: Path) -> None:

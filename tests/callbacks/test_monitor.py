@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
+import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -227,6 +229,103 @@ def test_a_training_that_goes_on_between_rows_says_what_it_did_not_see(tmp_path:
     assert [(one["first_step"], one["step"]) for one in read_monitor(tmp_path)] == [(0, 4), (6, 8), (8, 10)]
 
 
+def test_a_training_that_goes_on_counts_the_steps_that_the_whole_one_does(tmp_path: Path) -> None:
+    model, data = network(), batches(12)
+    for name, first in (("whole", 0), ("part", 6)):
+        options = {"every_n_steps": 4, "log_every_n_steps": 4, "first_step": first}
+        with quiet(model, tmp_path / name, **options) as monitor:
+            frozen(monitor, model, data[first:])
+    whole, part = read_monitor(tmp_path / "whole"), read_monitor(tmp_path / "part")
+    assert [(one["first_step"], one["step"], one["batches"]) for one in part] == [(8, 12, 1)]
+    assert repr(part) == repr(whole[2:])
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=12), st.integers(1, 4), st.integers(0, 4),
+    st.integers(0, 2),
+)  # fmt: skip
+def test_steps_that_jump_cross_what_is_due(jumps: list[int], every: int, more: int, first: int) -> None:
+    """A batch in which the count comes to, or over, a multiple is counted; rows likewise."""
+    import tempfile
+
+    model, log_every = network(), every + more
+    ends = [first + sum(jumps[: index + 1]) for index in range(len(jumps))]
+    starts = [first, *ends[:-1]]
+    counted = [
+        before // every < now // every if number else now % every == 0
+        for number, (before, now) in enumerate(zip([first, *starts], starts, strict=False))
+    ]
+    due = [now // log_every > before // log_every for before, now in zip(starts, ends, strict=True)]
+    due[-1] = True  # what is left at the end
+    expected, window = [], []
+    for index, data in enumerate(batches(len(jumps), size=2)):
+        window += [data] * counted[index]
+        if due[index]:
+            if window:
+                expected.append((ends[index], row_of(nc.audit(model, window), "train", 0, 0)))
+            window = []
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"every_n_steps": every, "log_every_n_steps": log_every, "first_step": first}
+        with quiet(model, Path(folder), **options) as monitor:  # no warning of rows of nothing either
+            for x, done in zip(batches(len(jumps), size=2), ends, strict=True):
+                model.train()
+                model(x)
+                monitor.step(done)
+        rows = read_monitor(folder) if expected else []
+        assert [one["step"] for one in rows] == [step for step, _ in expected]
+        assert repr(like(rows)) == repr(like([one for _, one in expected]))
+
+
+def test_a_row_that_cannot_be_written_goes_into_the_next(tmp_path: Path) -> None:
+    model, data, folder = network(), batches(6), tmp_path / "run"
+    kill(model[0])
+    message = r"no row was added, what was counted is kept .*make the folder again: '.*activations.jsonl'"
+    with quiet(model, folder, every_n_steps=1, log_every_n_steps=2, warn_over=0.9) as monitor:
+        shutil.rmtree(folder)
+        with pytest.raises(FileNotFoundError, match=message):
+            frozen(monitor, model, data[:2])
+        model.eval()
+        model(data[4])
+        with pytest.raises(FileNotFoundError, match=message):
+            monitor.evaluated()
+        frozen(monitor, model, data[2:3])  # no row is due here
+        folder.mkdir()
+        with pytest.warns(ActivationWarning, match="100 % of 16 units dead on 16 examples"):
+            frozen(monitor, model, data[3:4])
+        model.eval()
+        model(data[5])
+        with pytest.warns(ActivationWarning, match="dead on 8 examples"):
+            monitor.evaluated()
+        frozen(monitor, model, data[4:5])
+    rows = read_monitor(folder)
+    assert [(one["mode"], one["first_step"], one["step"]) for one in rows] == [
+        ("train", 0, 4), ("eval", 4, 4), ("train", 4, 5),
+    ]  # fmt: skip
+    for one, counted in zip(rows, (data[:4], data[4:], data[4:5]), strict=True):
+        one["warnings"] = []
+        assert repr(like([one])) == repr(like([row_of(nc.audit(model, counted), "train", 0, 0)]))
+
+
+def test_what_could_not_be_written_is_written_at_the_end(tmp_path: Path) -> None:
+    model, folder = network(), tmp_path / "run"
+    with quiet(model, folder, every_n_steps=1, log_every_n_steps=2) as monitor:
+        shutil.rmtree(folder)
+        with pytest.raises(FileNotFoundError):
+            frozen(monitor, model, batches(2))
+        folder.mkdir()
+    assert [(one["first_step"], one["step"], one["batches"]) for one in read_monitor(folder)] == [(0, 2, 2)]
+
+
+def test_a_writer_that_fails_costs_no_row_and_doubles_none(tmp_path: Path) -> None:
+    model = network()
+    with quiet(model, tmp_path, every_n_steps=1, log_every_n_steps=1, log=fail) as monitor:
+        for x in batches(2):
+            with pytest.raises(FloatingPointError, match="mine"):
+                frozen(monitor, model, [x])
+    assert [(one["first_step"], one["batches"]) for one in read_monitor(tmp_path)] == [(0, 1), (1, 1)]
+
+
 def test_after_an_error_the_hooks_are_off_and_what_was_seen_is_there(tmp_path: Path) -> None:
     model = network()
     monitor = quiet(model, tmp_path, every_n_steps=1, log_every_n_steps=100)
@@ -274,6 +373,19 @@ def test_padding_is_not_counted(tmp_path: Path, mask: Any) -> None:
         assert repr(like([one])) == repr(like([row_of(plain, "train", 0, 0)]))
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_copy_of_the_model_is_not_watched(tmp_path: Path, compiled: bool) -> None:
+    """Such as the one that averages the weights."""
+    model = Masked()
+    wrapped: Any = torch.compile(model, backend="eager") if compiled else model
+    x, keep = torch.randn(3, 5, 8), torch.ones(3, 5)
+    with quiet(wrapped, tmp_path, mask="attention_mask", every_n_steps=1, log_every_n_steps=1) as monitor:
+        wrapped(x, attention_mask=keep)
+        copy.deepcopy(model)(x[:1], attention_mask=keep[:1])
+        monitor.step()
+    assert [one["examples"] for one in read_monitor(tmp_path)] == [3]
+
+
 def test_a_mask_that_is_added_to_scores_is_none(tmp_path: Path) -> None:
     model, data = Masked(), {"x": torch.randn(3, 5, 8), "attention_mask": torch.full((3, 1, 1, 5), -1e9)}
     with quiet(model, tmp_path, mask="attention_mask", every_n_steps=1, log_every_n_steps=1) as monitor:
@@ -317,6 +429,19 @@ def test_outside_of_the_window_there_are_no_rows(tmp_path: Path) -> None:
         ({"warn_over": 1.5}, ValueError, r"warn_over: expected a share in \[0, 1\], got 1.5"),
         ({"warn_over": math.nan}, ValueError, "warn_over"),
         ({"warn_over": "0.5"}, TypeError, "warn_over: expected a share .* got str"),
+        ({"warn_over": True}, TypeError, r"warn_over: expected a share in \[0, 1\], got bool"),
+        ({"threshold": "a"}, TypeError, "threshold: expected a finite number of at least 0, got str"),
+        ({"threshold": None}, TypeError, "threshold: expected a finite number of at least 0, got NoneType"),
+        ({"threshold": -1}, ValueError, "threshold: expected a finite number of at least 0, got -1"),
+        ({"threshold": math.nan}, ValueError, "threshold: expected a finite number of at least 0, got nan"),
+        ({"threads": "a"}, TypeError, "threads: expected an integer, got str"),
+        ({"threads": 0}, ValueError, "threads: expected at least 1, got 0"),
+        ({"every_n_steps": "a"}, TypeError, "every_n_steps: expected an integer, got str"),
+        ({"log_every_n_steps": 2.5}, TypeError, "log_every_n_steps: expected an integer, got float"),
+        ({"first_step": "a"}, TypeError, "first_step: expected an integer, got str"),
+        ({"window": ("a", 3)}, TypeError, "window.*expected an integer, got str"),
+        ({"unit_axis": "a"}, TypeError, "unit_axis: .*str"),
+        ({"example_axis": "a"}, TypeError, "example_axis: .*str"),
         ({"mask": 3}, TypeError, "mask: expected the name of an argument .* got int"),
         ({"tensorboard": "yes"}, ValueError, "tensorboard: expected True, False or \"auto\", got 'yes'"),
         ({"wandb": None}, ValueError, 'wandb: expected True, False or "auto", got None'),
@@ -331,6 +456,11 @@ def test_bad_arguments(tmp_path: Path, options: dict[str, Any], error: type[Exce
         Monitor(model, tmp_path / "new", **options)
     assert not (tmp_path / "new").exists()
     assert not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_a_folder_that_is_no_path() -> None:
+    with pytest.raises(TypeError, match="folder: expected a path, got int"):
+        Monitor(network(), 3)  # type: ignore[arg-type]
 
 
 def test_calls_out_of_place(tmp_path: Path) -> None:

@@ -219,7 +219,9 @@ def test_an_evaluation_by_itself_is_not_of_a_training(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
-def test_a_second_training_after_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("same", [True, False])
+def test_a_second_training_after_an_error(tmp_path: Path, same: bool) -> None:
+    """Of one callback or of another in its folder, while the first one is still there."""
     model = opt()
     training = trainer(model, tmp_path / "out", tokens(16), max_steps=4)
     callback = TransformersCallback(tmp_path / "a", tensorboard=False, wandb=False, **OPTIONS)
@@ -228,7 +230,11 @@ def test_a_second_training_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match="mine"):
         training.train()
     handle.remove()
+    if not same:
+        training.remove_callback(callback)
+        training.add_callback(TransformersCallback(tmp_path / "a", tensorboard=False, wandb=False, **OPTIONS))
     training.train()
+    assert callback.monitor is not None
     assert [one["step"] for one in read_monitor(tmp_path / "a")] == [4]
     assert not any(m._forward_pre_hooks for m in model.modules())
 

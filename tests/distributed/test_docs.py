@@ -85,4 +85,5 @@ def test_one_process_without_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_figures() -> None:
     assert f"`timeout` seconds ({gathering.TIMEOUT:g})" in DOC
     assert "17 collectives in all" in DOC  # test_gathering counts 15, and two are before them
+    assert f"within {meeting.GRACE:g} s" in DOC
     assert meeting.GRACE < gathering.TIMEOUT

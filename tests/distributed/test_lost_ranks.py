@@ -41,8 +41,8 @@ def test_a_rank_that_does_not_call(two: World, tmp_path: Any) -> None:
     assert ranks == (1,)
     assert message.startswith("rank 1 did not come within 0.5 s")
     assert "timeout=" in message
-    # It comes late: it is told at once, and the next call finds both.
-    two.start(timed, ranks=[1])
+    # It comes late: it is told the same, and the next call finds both.
+    two.start(timed, 1.0, ranks=[1])
     ((seconds, late, ranks),) = two.answers([1])
     assert seconds < 3
     assert (late, ranks) == (message, (1,))

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from neurocensus.distributed import meeting
 from neurocensus.distributed.group import Group, RankError, named
 from neurocensus.distributed.meeting import Meeting
 
@@ -47,8 +48,9 @@ def test_groups_of_one_name_do_not_meet(store: Any) -> None:
     assert come(store, 0, first[0])  # its second meeting
 
 
-def test_the_first_word_holds(store: Any) -> None:
+def test_the_first_word_holds(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last one comes when another has just given up."""
+    monkeypatch.setattr(meeting, "GRACE", 0.1)
     handles = [Handle(), Handle()]
     given_up = come(store, 0, handles[0])
     started = time.monotonic()

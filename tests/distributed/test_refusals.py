@@ -89,12 +89,13 @@ def test_many_ranks_are_summed_up(four: World) -> None:
 
 
 def with_format(by: int) -> None:
+    layout = facts.LAYOUT
     if dist.get_rank() == by:
         facts.LAYOUT, facts.__version__ = 99, "99.1"  # type: ignore[misc,attr-defined]
     try:
         gather(an_audit())
     finally:
-        facts.LAYOUT, facts.__version__ = 1, _version.__version__  # type: ignore[misc,attr-defined]
+        facts.LAYOUT, facts.__version__ = layout, _version.__version__  # type: ignore[misc,attr-defined]
 
 
 def test_another_format(two: World) -> None:
@@ -162,7 +163,7 @@ def test_names_travel_as_they_are() -> None:
         model="é\ud800", examples=1, batches=1, annotations={"ä\udcff": 0.1 + 0.2, "n": 2**60, "b": True},
     )  # fmt: skip
     mine = facts.Facts.of(audit, "consecutive", None)
-    (same,) = facts.decode([facts.encode(mine)], [0])
+    ((same,),) = facts.decode([facts.encode([mine])], [0])
     assert same == mine
     assert [layer.name for layer in same.layers] == list(NASTY_NAMES)
     assert np.float64(same.annotations["ä\udcff"]) == 0.1 + 0.2
@@ -170,8 +171,10 @@ def test_names_travel_as_they_are() -> None:
 
 def test_a_shard_that_several_ranks_hold() -> None:
     shards = [["a" * 64], ["b" * 64, "c" * 64], [], ["c" * 64]]
-    messages = [facts.encode(facts.Facts.of(an_audit(parts=parts), "consecutive", None)) for parts in shards]
-    assert facts.decode(messages[:3], [0, 1, 2])[1].parts == shards[1]
+    messages = [
+        facts.encode([facts.Facts.of(an_audit(parts=parts), "consecutive", None)]) for parts in shards
+    ]
+    assert facts.decode(messages[:3], [0, 1, 2])[0][1].parts == shards[1]
     with pytest.raises(
         ValueError, match=r"same one in the audits of ranks 1 and 7 \(SHA-256 cccccccccccc\.\.\.\)"
     ):

@@ -14,10 +14,10 @@ from ..lazy import attach
 if TYPE_CHECKING:
     from .alarms import ActivationWarning
     from .journal import plot_monitor, read_monitor
-    from .keras import KerasCallback
-    from .lightning import LightningCallback
+    from .keras import KerasCallback as KerasCallback
+    from .lightning import LightningCallback as LightningCallback
     from .monitor import Monitor
-    from .transformers import TransformersCallback
+    from .transformers import TransformersCallback as TransformersCallback
 
 _HOME = {
     "ActivationWarning": "alarms",
@@ -29,15 +29,12 @@ _HOME = {
     "read_monitor": "journal",
 }
 
-__all__ = [
-    "ActivationWarning",
-    "KerasCallback",
-    "LightningCallback",
-    "Monitor",
-    "TransformersCallback",
-    "plot_monitor",
-    "read_monitor",
-]
+# What loads without the frameworks: their callbacks are imported by name, not by `*`.
+__all__ = ["ActivationWarning", "Monitor", "plot_monitor", "read_monitor"]
 
 
-__getattr__, __dir__ = attach(__name__, _HOME)
+__getattr__, _ = attach(__name__, _HOME)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

@@ -36,6 +36,7 @@ class Alarms:
 
     def check(self, row: Row) -> list[dict[str, str]]:
         """What is new in a row: the kind of each alarm, the layer, and a sentence that says it."""
+        self._ringing = set(self._ringing)  # not that of a copy made before
         found = []
         for name, layer in row["layers"].items():
             if layer["units"] == layer["unseen"]:

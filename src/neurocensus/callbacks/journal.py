@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..storage import write_bytes
 from ..tables import json_ready
+from .lock import Lock
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +70,7 @@ def plot_monitor(path: str | os.PathLike[str]) -> Figure:
 
 
 class Journal:
-    """The rows of a training, on disk.
+    """The rows of a training, on disk. Nobody else writes any in this folder until `close`.
 
     A training that goes on keeps the rows up to where it does so; those after it will come again. One that
     begins puts the file of an earlier one aside: ``activations-1.jsonl`` and so on.
@@ -84,6 +85,7 @@ class Journal:
     Raises:
         NotADirectoryError: there is a file of the folder's name.
         ValueError: the file of the training to go on with is damaged.
+        RuntimeError: another journal is open there.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -95,6 +97,14 @@ class Journal:
             ) from None
         self.path = folder / FILE
         self.kept: Sequence[Row] = ()
+        self._lock = Lock(folder)
+        try:
+            self._begin(first_step)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, first_step: int) -> None:
         if not self.path.exists():
             return
         if not first_step:
@@ -108,22 +118,40 @@ class Journal:
         if len(kept) != self.path.stat().st_size:
             write_bytes(self.path, kept)
 
+    def close(self) -> None:
+        """Let others write here."""
+        self._lock.release()
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row: a whole line, on disk when this returns, or nothing.
 
         Raises:
-            OSError: no permission, a full disk; the file is as it was.
+            OSError: no permission, a full disk, a folder that is gone; the file is as it was.
+            RuntimeError: somebody removed the folder, and another monitor is at work in the new one.
         """
         line = (json.dumps(json_ready(row), allow_nan=False) + "\n").encode()
-        with open(self.path, "ab", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            try:
-                if file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-                os.fsync(file.fileno())
-            except OSError:
-                os.ftruncate(file.fileno(), size)
-                raise
+        try:
+            self._lock.take()
+            _append(self.path, line)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{error.strerror}; no row was added, what was counted is kept for the next one. Free space "
+                "on the disk, or make the folder again",
+                str(self.path),
+            ) from error
+
+
+def _append(path: Path, line: bytes) -> None:
+    with open(path, "ab", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError:
+            os.ftruncate(file.fileno(), size)
+            raise
 
 
 def _whole_lines(path: Path) -> list[bytes]:

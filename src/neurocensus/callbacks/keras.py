@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from .monitor import Monitor
-from .options import check
+from .options import begin, check
 
 try:
     import keras  # type: ignore[import-untyped, unused-ignore]
@@ -55,13 +55,11 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc, unused-igno
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Begin."""
-        if self.monitor is not None:
-            self.monitor.abort()  # of a training that an error ended
         optimizer = self.model.optimizer
         self._first = int(optimizer.iterations)
         self._accumulated = getattr(optimizer, "gradient_accumulation_steps", None) or 1
         self._batches = 0
-        self.monitor = Monitor(self.model, self.folder, first_step=self._first, **self._options).open()
+        self.monitor = begin(self.monitor, self.model, self.folder, first_step=self._first, **self._options)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count the step, if the optimizer made one; its own count would have to be waited for on a GPU."""

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from .monitor import Monitor
-from .options import check
+from .options import begin, check, prepare_torchvision
 
 _PACKAGES: Final = ("lightning.pytorch", "pytorch_lightning")
 """One library under two names, whose trainers take callbacks of their own name only, in some versions."""
@@ -18,6 +18,7 @@ _PACKAGES: Final = ("lightning.pytorch", "pytorch_lightning")
 
 def _callback() -> Any:
     """The class `Callback` of the package in use, else of the one that is installed."""
+    prepare_torchvision()
     for name in sorted(_PACKAGES, key=lambda name: name not in sys.modules):
         with contextlib.suppress(ImportError):
             return import_module(name).Callback
@@ -38,9 +39,10 @@ class LightningCallback(Callback):
         Trainer(callbacks=[LightningCallback("runs/1/activations")]).fit(module, loader)
 
     Steps are those of the optimizer, ``trainer.global_step``: batches whose gradients are accumulated are
-    one. A validation inside the training gives a row; the sanity check before it does not. Where the trainer
-    goes on from a checkpoint, so do the rows. Scalars go to the trainer's loggers; where it has none, to
-    TensorBoard and W&B as `Monitor` says.
+    one; a batch in which optimizers make several (manual optimization) counts for all of them, at its end. A
+    validation inside the training gives a row; the sanity check before it does not. Where the trainer goes on
+    from a checkpoint, so do the rows. Scalars go to the trainer's loggers; where it has none, to TensorBoard
+    and W&B as `Monitor` says.
 
     Args:
         folder: as for `Monitor`.
@@ -69,9 +71,9 @@ class LightningCallback(Callback):
                     logger.log_metrics(dict(scalars), step=step)
 
             outputs = {"tensorboard": False, "wandb": False, "log": log}
-        self.monitor = Monitor(
-            pl_module, self.folder, first_step=trainer.global_step, **outputs | self._options
-        ).open()
+        self.monitor = begin(
+            self.monitor, pl_module, self.folder, first_step=trainer.global_step, **outputs | self._options
+        )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..arguments import integer
 from ..auditor import Auditor
+from ..capture.hooks import _Hook
 from ..capture.names import unwrapped
 from ..selection import Layers
 from ..storage import atomic
 from .alarms import ActivationWarning, Alarms
-from .journal import Journal, plot_monitor
+from .arguments import check_numbers, check_outputs, intervals, path_of
+from .journal import Journal, Row, plot_monitor
+from .ranks import by_first, processes
 from .statistics import Mode, row_of, scalars
 from .writers import Choice, Log, Writer, writers
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 PLOT: Final = "activations.png"
+
+MaskOf = Callable[[tuple[Any, ...], Mapping[str, Any]], Tensor | None]
+"""From the arguments of the model, by place and by name, to what `Auditor.mask` takes."""
 
 
 class Monitor:
@@ -53,8 +58,9 @@ class Monitor:
     Args:
         model: see `neurocensus.Auditor`.
         folder: gets the files; made if missing. What a training that goes on left there after `first_step` is
-            dropped; where `first_step` is 0, what is there is put aside.
+            dropped; where `first_step` is 0, what is there is put aside. One monitor at a time works in it.
         every_n_steps: count forwards in training mode in steps 0, n, 2n, ...; others cost next to nothing.
+            Where the count jumps over such a number, the step that it comes to is counted in its place.
         log_every_n_steps: write down after so many steps, and what is left at the end.
         window: (first, stop): count training in these steps only; see `neurocensus.Auditor`.
         warn_over: warn when the dead share of a layer, dead units / units, is above this, once until it is
@@ -75,7 +81,7 @@ class Monitor:
 
     Raises:
         TypeError, ValueError: an argument is not as described; the message says which.
-        ImportError: TensorBoard or W&B was asked for and is not installed.
+        ImportError: (by `open`) TensorBoard or W&B was asked for and is not installed.
     """
 
     def __init__(
@@ -91,7 +97,7 @@ class Monitor:
         unit_axis: int | Mapping[str, int] | None = None,
         example_axis: int | Mapping[str, int] = 0,
         threshold: float = 0.0,
-        mask: str | Callable[[tuple[Any, ...], Mapping[str, Any]], Tensor | None] | None = None,
+        mask: str | MaskOf | None = None,
         first_step: int = 0,
         tensorboard: Choice = "auto",
         wandb: Choice = "auto",
@@ -99,25 +105,22 @@ class Monitor:
         group: ProcessGroup | None = None,
         threads: int | None = None,
     ) -> None:
-        self._log_every = integer("log_every_n_steps", log_every_n_steps, 1)
-        self._every = integer("every_n_steps", every_n_steps, 1)
-        if self._every > self._log_every:
-            raise ValueError(
-                f"log_every_n_steps: expected at least every_n_steps, {every_n_steps}, got "
-                f"{log_every_n_steps}; otherwise there are rows of nothing"
-            )
+        every_n_steps, self._log_every = intervals(every_n_steps, log_every_n_steps)
         self._first = integer("first_step", first_step, 0)
-        _check_outputs(warn_over, mask, tensorboard, wandb, log)
-        self.folder = Path(folder)
+        check_numbers(warn_over, threshold, threads)
+        check_outputs(mask, tensorboard, wandb, log)
+        self.folder = path_of(folder)
         self.auditor = Auditor(
             model, layers=layers, unit_axis=unit_axis, example_axis=example_axis, threshold=threshold,
             threads=threads, every_n_steps=every_n_steps, window=window,
         )  # fmt: skip
-        self.auditor.step(self._first)
-        self._logged = self._first  # the step of the last row of training
+        for done in (self._first - 1, self._first):  # by one, so that no step that is over is made up for
+            self.auditor.step(max(0, done))
+        self._logged = self._first  # when a row of training was due last
+        self._begun = self._first  # the first step of the next one
+        self._due = False  # whether one of its steps was to be counted
         self._warn_over, self._mask, self._group = warn_over, mask, group
         self._outputs: dict[str, Any] = {"tensorboard": tensorboard, "wandb": wandb, "log": log}
-        self._whole_run = window is None
         self._journal: Journal | None = None
         self._alarms = Alarms(warn_over)
         self._writers: list[Writer] = []
@@ -135,7 +138,12 @@ class Monitor:
         return self._open
 
     def open(self) -> Monitor:
-        """Begin: put the hooks on the model, open the files. Raises RuntimeError if that was done before."""
+        """Begin: put the hooks on the model, open the files.
+
+        Raises:
+            RuntimeError: it has begun already; another Monitor is at work in the folder.
+            NotADirectoryError, ValueError: what is there is no folder; the file to go on with is damaged.
+        """
         if self._open:
             raise RuntimeError("this Monitor is at work already; make a second one for a second training")
         self._open = True
@@ -143,12 +151,9 @@ class Monitor:
             self.auditor.attach()
             if self._mask is not None:
                 self._mask_hook = unwrapped(self.auditor.model).register_forward_pre_hook(
-                    self._set_mask, with_kwargs=True
+                    _Hook(_set_mask, self.auditor, self._mask), with_kwargs=True
                 )
-            if self._writes():
-                self._journal = Journal(self.folder, self._first)
-                self._alarms = Alarms(self._warn_over, self._journal.kept)
-                self._writers = writers(self.folder, self._first, **self._outputs)
+            by_first(self._group, self._open_files)
         except BaseException:
             self._shut()
             raise
@@ -162,7 +167,8 @@ class Monitor:
 
         Raises:
             ValueError: `number` is less than before.
-            OSError: a row could not be written (a full disk).
+            OSError: a row could not be written (a full disk). What was counted stays for the next row. In a
+                process group all processes raise it.
         """
         if number is not None and number < self.auditor.steps:
             raise ValueError(
@@ -170,6 +176,7 @@ class Monitor:
                 "training that goes on from a checkpoint make a Monitor with first_step"
             )
         self._check_open()
+        self._due = self._due or self.auditor.active
         self.auditor.step(number)
         if self.auditor.steps // self._log_every > self._logged // self._log_every:
             self._write_training()
@@ -178,13 +185,16 @@ class Monitor:
         """Say that a validation is over, and write down what the model gave in eval mode since the last one.
 
         In a process group all processes call it.
+
+        Raises:
+            OSError: as `step`.
         """
         self._check_open()
         self._sync()
         if "eval" not in self.auditor.modes:
             _warn("evaluated: the model gave nothing in eval mode; call model.eval() before the validation")
             return
-        self._write("eval", self.auditor.steps)
+        self._tell(self._record("eval", self.auditor.steps))
 
     def close(self) -> None:
         """End: write down what is left, draw the plot, close the files, take the hooks off the model.
@@ -194,7 +204,7 @@ class Monitor:
         if not self._open:
             return
         try:
-            if self.auditor.steps > self._logged:
+            if self.auditor.steps > self._begun:
                 self._write_training()
             self._draw()
         finally:
@@ -205,7 +215,7 @@ class Monitor:
 
         In a process group nothing more is: the others may not answer.
         """
-        if self._open and _processes(self._group) == 1:
+        if self._open and processes(self._group) == 1:
             self.auditor.detach()  # also out of a forward that was cut short
             with contextlib.suppress(Exception):
                 self.close()
@@ -222,58 +232,75 @@ class Monitor:
         else:
             self.abort()
 
+    def _open_files(self) -> None:
+        self._journal = Journal(self.folder, self._first)
+        self._alarms = Alarms(self._warn_over, self._journal.kept)
+        self._writers = writers(self.folder, self._first, **self._outputs)
+
     def _shut(self) -> None:
         self._open = False
         self.auditor.detach()
         if self._mask_hook is not None:
             self._mask_hook.remove()
             self._mask_hook = None
-        while self._writers:
-            self._writers.pop().close()
+        with contextlib.ExitStack() as stack:  # all of them, whatever one raises
+            if self._journal is not None:
+                stack.callback(self._journal.close)
+            while self._writers:
+                stack.callback(self._writers.pop().close)
 
     # What is written.
 
     def _write_training(self) -> None:
         self._check_open()
-        first, self._logged = self._logged, self.auditor.steps
+        self._logged = self.auditor.steps
         self._sync()
-        if "train" in self.auditor.modes:
-            self._write("train", first)
-        elif self._whole_run and -(-first // self._every) * self._every < self._logged:
+        first, due, row = self._begun, self._due, None
+        seen = "train" in self.auditor.modes
+        if seen:
+            row = self._record("train", first)
+        self._begun, self._due = self._logged, False
+        if seen:
+            self._tell(row)
+        elif due:
             _warn(
                 f"the model gave nothing in training mode in steps {first} to {self._logged}; call "
                 "model.train() before training steps"
             )
 
-    def _write(self, mode: Mode, first_step: int) -> None:
-        audit = self.auditor.compute(mode, reset=True)
-        if self._journal is None:
-            return
-        row = row_of(audit, mode, first_step, self.auditor.steps)
-        row["warnings"] = self._alarms.check(row)
-        self._journal.append(row)
-        tagged = scalars(row)
-        for writer in self._writers:
-            writer.write(tagged, row["step"])
-        for sentence in self._alarms.sentences(row):
-            _warn(sentence)
+    def _record(self, mode: Mode, first_step: int) -> Row | None:
+        """Add a row to the file, if it is ours to write, and only then begin the next window."""
+        audit = self.auditor.compute(mode)
+        alarms, rows = copy.copy(self._alarms), []
+
+        def add() -> None:
+            assert self._journal is not None
+            row = row_of(audit, mode, first_step, self.auditor.steps)
+            row["warnings"] = alarms.check(row)
+            self._journal.append(row)
+            rows.append(row)
+
+        by_first(self._group, add)
+        self.auditor.reset(mode)
+        self._alarms = alarms
+        return rows[0] if rows else None
+
+    def _tell(self, row: Row | None) -> None:
+        """Tell the writers and the user of a row that is on disk."""
+
+        def tell() -> None:
+            assert row is not None
+            tagged = scalars(row)
+            for writer in self._writers:
+                writer.write(tagged, row["step"])
+            for sentence in self._alarms.sentences(row):
+                _warn(sentence)
+
+        by_first(self._group, tell)
 
     def _sync(self) -> None:
-        if _processes(self._group) > 1:
+        if processes(self._group) > 1:
             self.auditor.sync(self._group)
-
-    def _writes(self) -> bool:
-        return _processes(self._group) == 1 or torch.distributed.get_rank(self._group) == 0
-
-    def _set_mask(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if module.training and not self.auditor.active:
-            return
-        if callable(self._mask):
-            self.auditor.mask = self._mask(args, kwargs)
-            return
-        assert self._mask is not None
-        found = kwargs.get(self._mask)
-        self.auditor.mask = found != 0 if isinstance(found, Tensor) and found.dim() == 2 else None
 
     def _draw(self) -> None:
         if self._journal is not None and self._journal.path.exists():
@@ -282,12 +309,24 @@ class Monitor:
 
     def _check_open(self) -> None:
         if not self._open:
-            raise RuntimeError("this Monitor is not at work: use it in a with block, or call open() first")
+            raise RuntimeError(
+                "this Monitor is not at work: use it in a with block, or call open() first. "
+                "If it was, it has ended: by close() or abort(), or as a callback began another training in "
+                "its folder"
+            )
 
 
-def _processes(group: ProcessGroup | None) -> int:
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size(group) if distributed else 1
+def _set_mask(
+    auditor: Auditor, mask: MaskOf | str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """The hook that gives the auditor its mask. Of the monitor it knows nothing, which may go before it."""
+    if module.training and not auditor.active:
+        return
+    if callable(mask):
+        auditor.mask = mask(args, kwargs)
+        return
+    found = kwargs.get(mask)
+    auditor.mask = found != 0 if isinstance(found, Tensor) and found.dim() == 2 else None
 
 
 def _warn(message: str) -> None:
@@ -296,20 +335,3 @@ def _warn(message: str) -> None:
     while frame.f_back is not None and frame.f_globals["__name__"].startswith(__package__):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, ActivationWarning, stacklevel=level)
-
-
-def _check_outputs(warn_over: Any, mask: Any, tensorboard: Any, wandb: Any, log: Any) -> None:
-    if isinstance(warn_over, bool) or not isinstance(warn_over, (int, float)):
-        raise TypeError(f"warn_over: expected a share in [0, 1], got {type(warn_over).__name__}")
-    if not 0 <= warn_over <= 1:
-        raise ValueError(f"warn_over: expected a share in [0, 1], got {warn_over}; 0.5 is half of the units")
-    if not (mask is None or isinstance(mask, str) or callable(mask)):
-        raise TypeError(
-            "mask: expected the name of an argument of the model, or a function of its arguments, "
-            f"got {type(mask).__name__}"
-        )
-    for name, choice in (("tensorboard", tensorboard), ("wandb", wandb)):
-        if not isinstance(choice, bool) and choice != "auto":
-            raise ValueError(f'{name}: expected True, False or "auto", got {choice!r}')
-    if not (log is None or callable(log)):
-        raise TypeError(f"log: expected a function (scalars, step), got {type(log).__name__}")

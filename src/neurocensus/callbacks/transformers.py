@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from torch import nn
 
 from .monitor import Monitor
-from .options import check
+from .options import begin, check, prepare_torchvision
 
+prepare_torchvision()
 try:
     from transformers import TrainerCallback
 except ImportError as error:
@@ -66,14 +67,12 @@ class TransformersCallback(TrainerCallback):
     ) -> None:
         """Begin."""
         model: nn.Module = kwargs["model"]
-        if self.monitor is not None:
-            self.monitor.abort()  # of a training that an error ended
         outputs: dict[str, Any] = {}
         if self._trainer is not None:
             outputs = {"tensorboard": False, "wandb": False, "log": self._log}
-        self.monitor = Monitor(
-            model, self.folder, first_step=state.global_step, **outputs | self._options
-        ).open()
+        self.monitor = begin(
+            self.monitor, model, self.folder, first_step=state.global_step, **outputs | self._options
+        )
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -95,7 +95,7 @@ class Processes:
         from ..distributed.meeting import Meeting
 
         group = open_group(None)
-        with Meeting(group, _TIMEOUT) as meeting:
+        with Meeting(group, _TIMEOUT, "the audit") as meeting:
             return [_decoded(text) for text in Exchange(group, meeting).texts(_encoded(mine))]
 
     def fails_first(self) -> bool:

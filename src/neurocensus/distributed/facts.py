@@ -16,7 +16,7 @@ from .group import named
 
 Order = Literal["consecutive", "interleaved"]
 ORDERS: Final = ("consecutive", "interleaved")
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Of what is sent. Ranks with another one are refused, not read."""
 
 T = TypeVar("T")
@@ -100,22 +100,22 @@ class Facts:
 _ERRORS: Final[dict[str, type[Exception]]] = {"TypeError": TypeError, "ValueError": ValueError}
 
 
-def encode(facts: Facts | Exception) -> str:
-    """As JSON: the facts, or what is wrong with the arguments here, for the other ranks to know it too."""
+def encode(facts: Sequence[Facts] | Exception) -> str:
+    """As JSON: the facts of each audit, or what is wrong with the arguments here, for other ranks to know."""
     if isinstance(facts, Exception):
         kind = "TypeError" if isinstance(facts, TypeError) else "ValueError"
         content: dict[str, Any] = {"problem": [kind, str(facts)]}
     else:
-        content = {"facts": asdict(facts)}
+        content = {"facts": [asdict(each) for each in facts]}
     head = {"layout": LAYOUT, "state": core.STATE_FORMAT, "neurocensus": __version__}
     return json.dumps({**head, **content})
 
 
-def decode(messages: Sequence[str], ranks: Sequence[int]) -> list[Facts]:
-    """The facts of all ranks, which go together.
+def decode(messages: Sequence[str], ranks: Sequence[int]) -> list[list[Facts]]:
+    """For each audit the facts of all ranks, which go together.
 
     Args:
-        messages: of each rank, by `encode`.
+        messages: of each rank, by `encode`; of as many audits on each.
         ranks: their numbers, for people.
 
     Raises:
@@ -138,8 +138,10 @@ def decode(messages: Sequence[str], ranks: Sequence[int]) -> list[Facts]:
     if problems:
         kind = problems[0][1]
         raise _ERRORS[kind]("; ".join(f"rank {rank}: {words}" for rank, _, words in problems))
-    everyone = [_facts(content["facts"]) for content in contents]
-    _check(everyone, ranks)
+    audits = zip(*(content["facts"] for content in contents), strict=True)
+    everyone = [[_facts(facts) for facts in of_ranks] for of_ranks in audits]
+    for of_ranks in everyone:
+        _check(of_ranks, ranks)
     return everyone
 
 
@@ -170,7 +172,12 @@ def _check(everyone: Sequence[Facts], ranks: Sequence[int]) -> None:
 
 
 def _check_parts(everyone: Sequence[Facts], ranks: Sequence[int]) -> None:
-    """Raise ValueError if ranks hold the same shard: all have loaded the same file, say, to go on from it."""
+    """Raise ValueError if ranks hold the same shard: all resumed the same file, say.
+
+    Only shards that an audit has noted (`Audit.parts`: those that were merged, or that an auditor went on
+    from) are known again. Fresh audits are not compared: small ones may well be equal, those of dead layers
+    or of ranks that saw nothing.
+    """
     holders: dict[str, int] = {}
     for rank, facts in zip(ranks, everyone, strict=True):
         for digest in facts.parts:

@@ -13,7 +13,7 @@ from ..result import Annotation, Audit, LayerAudit
 from ..state import UnitState
 from .exchange import Exchange
 from .facts import Facts, LayerFacts, decode, distinct, encode, layers_of
-from .group import open_group
+from .group import Group, open_group
 from .meeting import Meeting
 from .numbering import numberings, renumbered
 from .reduction import reduce_states
@@ -51,19 +51,35 @@ def gather(
 
     Raises:
         RuntimeError: no `torch.distributed`, or no process group.
-        RankError: (a RuntimeError) ranks that do not come, end, hang or fail, by their numbers.
+        RankError: (a RuntimeError) ranks that do not come, end, hang or fail, by their numbers; or all came,
+            but to different calls.
         TypeError, ValueError: on every rank alike: arguments that one of them got wrong; other models,
             thresholds, units, unit axes, histograms or formats. The message names the ranks.
     """
+    return gather_all([audit], group, order=order, start=start, timeout=timeout)[0]
+
+
+def gather_all(
+    audits: Sequence[Audit],
+    group: dist.ProcessGroup | None = None,
+    *,
+    order: Literal["consecutive", "interleaved"] = "consecutive",
+    start: int | None = None,
+    timeout: float = TIMEOUT,
+) -> list[Audit]:
+    """`gather` of several audits that each rank has, in one meeting: all of them are joined, or none.
+
+    All ranks give as many, in the same order: the first ones are joined, the second ones, and so on.
+    """
     here = open_group(group)
-    mine: Facts | Exception
+    mine: list[Facts] | Exception
     try:
         seconds = _seconds(timeout)
-        mine = Facts.of(audit, order, start)
+        mine = [Facts.of(audit, order, start) for audit in audits]
     except (TypeError, ValueError) as error:  # the others wait: they have to know
         seconds, mine = TIMEOUT, error
-    everyone: list[Facts] | Exception
-    with Meeting(here, seconds) as meeting:
+    everyone: list[list[Facts]] | Exception
+    with Meeting(here, seconds, f"gather of {len(audits)}") as meeting:
         exchange = Exchange(here, meeting)
         messages = exchange.texts(encode(mine))
         try:
@@ -71,15 +87,23 @@ def gather(
         except (TypeError, ValueError) as error:  # to all alike, so it is no failure of this rank
             everyone = error
         if not isinstance(everyone, Exception):
-            places = numberings(everyone)
-            everyone = [renumbered(facts, place) for facts, place in zip(everyone, places, strict=True)]
-            layers = layers_of(everyone)
-            states = reduce_states(
-                layers, audit.states, places[here.rank], exchange.reduce, threshold=audit.threshold
-            )
+            found = [_reduced(*each, here, exchange) for each in zip(audits, everyone, strict=True)]
     if isinstance(everyone, Exception):
         raise everyone
-    return _whole(everyone, layers, states)
+    return [_whole(*each) for each in found]
+
+
+def _reduced(
+    audit: Audit, everyone: Sequence[Facts], here: Group, exchange: Exchange
+) -> tuple[list[Facts], list[LayerFacts], dict[str, UnitState]]:
+    """The facts of all ranks, with examples numbered as in the whole; the whole's layers and states."""
+    places = numberings(everyone)
+    placed = [renumbered(facts, place) for facts, place in zip(everyone, places, strict=True)]
+    layers = layers_of(placed)
+    states = reduce_states(
+        layers, audit.states, places[here.rank], exchange.reduce, threshold=audit.threshold
+    )
+    return placed, layers, states
 
 
 def _seconds(timeout: float) -> float:

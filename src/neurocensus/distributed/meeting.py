@@ -7,9 +7,12 @@ the process group's key-value store first, and watch it while they wait for a co
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 from weakref import WeakKeyDictionary
@@ -23,41 +26,47 @@ if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
 GRACE = 10.0
-"""Seconds that ranks have to answer, once one of them has noticed that something is wrong."""
+"""Seconds that ranks have to answer, or to meet again, once one has noticed that something is wrong."""
 
 _LONGEST_PAUSE = 0.05  # seconds between two looks into the store
 _GO = b"go"
-
-# By group: how often it was met in, and under which prefix of the store. A store may outlive groups of the
-# same name (torchrun's does), so the prefix counts those.
-_meetings: WeakKeyDictionary[dist.ProcessGroup, tuple[str, int]] = WeakKeyDictionary()
 
 
 class Meeting:
     """``with Meeting(group, timeout) as meeting:`` all ranks are here; then each waits by `wait`.
 
+    Meetings of a group are numbered. Ranks that wait in vain give a number up, all of them, and one that
+    comes to it later leaves it behind: it meets the others at the next number if they come there within
+    `GRACE` seconds, and is told what they were told if not.
+
     Args:
         group: whose ranks meet.
         timeout: seconds to wait for the ranks to come, and for each collective.
+        call: what for, in a few words. Ranks that come for something else are refused, with all others.
 
     Raises:
-        RankError: on every rank that came: some did not, or ended, hang or failed before the end.
+        RankError: on every rank that came: some did not, or ended, hang or failed before the end, or came
+            for something else.
     """
 
-    def __init__(self, group: Group, timeout: float) -> None:
-        self._group, self._timeout = group, timeout
+    def __init__(self, group: Group, timeout: float, call: str = "an exchange") -> None:
+        self._group, self._timeout, self._call = group, timeout, call
         self._me = group.ranks[group.rank]
 
     def __enter__(self) -> Meeting:
         try:
-            self._store, before = _places(self._group)
+            places = _places(self._group)
+            self._catch_up(places)
+            self._store = places.here()
+            places.number += 1  # whatever becomes of this one
             verdict = self._roll_call()
+            if verdict != _GO:
+                raise _refused(verdict)
+        except RankError:
+            raise
         except RuntimeError as error:
             raise self._storeless(error) from error
-        if verdict != _GO:
-            self._refuse(verdict)
-        if before is not None:  # all have come here, so nobody looks there any more
-            self._clear(before)
+        self._clear(places)
         return self
 
     def __exit__(
@@ -98,38 +107,67 @@ class Meeting:
 
     # To come.
 
+    def _catch_up(self, places: _Places) -> None:
+        """Leave meetings behind that the others have given up.
+
+        This rank may be late to one of them, or may have left out that call and be at the next already: it
+        cannot know. But ranks that train in step are all at the next one soon in the second case, and in
+        the first not before this rank goes on, as they wait for its gradients.
+        """
+        missed: bytes | None = None
+
+        def awaited() -> bool:
+            nonlocal missed
+            while places.here().check(["verdict"]):
+                missed = bytes(places.here().get("verdict"))
+                places.number += 1
+            return missed is None or bool(places.here().check(["arrived"]))
+
+        met = _within(min(GRACE, self._timeout), awaited)
+        if missed is None:
+            return
+        if not met:
+            raise _refused(missed)
+        # Before this rank has come: where warnings are errors, it has not left the others in the middle.
+        warnings.warn(
+            f"the other ranks had given up an earlier call, where {_refused(missed)}. This rank goes on with "
+            "the call in which they wait now",
+            RuntimeWarning,
+            stacklevel=5,  # the caller of gather, or of what calls gather_all
+        )
+
     def _roll_call(self) -> bytes:
         """Wait for all. One rank's word, written once, is the verdict for all of them.
 
         So a rank that comes late and one that gives up at the same moment cannot think differently.
         """
         store = self._store
+        if _once(store, "call", self._call.encode()) != self._call.encode():
+            store.set("other call", self._call)
         store.set(f"here/{self._me}", "")
         if store.add("arrived", 1) == self._group.size:
-            return _once(store, "verdict", _GO)
+            return _once(store, "verdict", self._all_here())
         if _within(self._timeout, lambda: store.check(["verdict"])):
             return bytes(store.get("verdict"))
-        missing = [str(rank) for rank in self._group.ranks if not store.check([f"here/{rank}"])]
-        refusal = " ".join([f"{self._timeout:g}", *missing]).encode()
-        return _once(store, "verdict", refusal if missing else _GO)
+        missing = [rank for rank in self._group.ranks if not store.check([f"here/{rank}"])]
+        refusal = json.dumps({"missing": missing, "seconds": self._timeout}).encode()
+        return _once(store, "verdict", refusal if missing else self._all_here())
 
-    def _refuse(self, verdict: bytes) -> NoReturn:
-        seconds, *missing = verdict.decode().split()
-        ranks = [int(rank) for rank in missing]
-        raise RankError(
-            f"{named(ranks)} did not come within {seconds} s, so nothing was joined: all ranks of the group "
-            "have to make this call. Look for an error in its own output; if it is only slow, give it time: "
-            "timeout=",
-            ranks,
-        )
+    def _all_here(self) -> bytes:
+        """The verdict once all have come."""
+        if not self._store.check(["other call"]):
+            return _GO
+        calls = [self._store.get(key).decode() for key in ("call", "other call")]
+        return json.dumps({"calls": calls}).encode()
 
-    def _clear(self, before: Store) -> None:
-        """Leave no keys of the meeting before."""
+    def _clear(self, places: _Places) -> None:
+        """Leave no keys of earlier meetings: all have come to this one, so nobody looks there any more."""
         mine = [f"here/{self._me}", f"answer/{self._me}"]
-        shared = ["arrived", "verdict", "stopped"] if self._group.rank == 0 else []
+        shared = ["call", "other call", "arrived", "verdict", "stopped"] if self._group.rank == 0 else []
         with contextlib.suppress(RuntimeError, NotImplementedError):  # a store that keeps all (FileStore)
-            for key in (*mine, *shared):
-                before.delete_key(key)
+            for store in places.left_behind():
+                for key in (*mine, *shared):
+                    store.delete_key(key)
 
     # When something goes wrong.
 
@@ -179,16 +217,54 @@ class Meeting:
         )
 
 
-def _places(group: Group) -> tuple[Store, Store | None]:
-    """The part of the store for the meeting to come, and that of the one before."""
-    if group.handle not in _meetings:
+@dataclass
+class _Places:
+    """Where in the store a group meets: one place after the other."""
+
+    store: Store
+    prefix: str
+    number: int = 0
+    """Of the next meeting of this rank."""
+    cleared: int = 0
+    """Of the first one whose keys may be there still."""
+
+    def here(self) -> Store:
+        """The place of the next meeting."""
+        return _under(f"{self.prefix}/{self.number}", self.store)
+
+    def left_behind(self) -> list[Store]:
+        """The places before that of the meeting under way, each once."""
+        behind = range(self.cleared, self.number - 1)
+        self.cleared = max(self.cleared, self.number - 1)
+        return [_under(f"{self.prefix}/{number}", self.store) for number in behind]
+
+
+_known: WeakKeyDictionary[dist.ProcessGroup, _Places] = WeakKeyDictionary()
+
+
+def _places(group: Group) -> _Places:
+    if group.handle not in _known:
         name = f"neurocensus/{group.handle.group_name}"
+        # A store may outlive groups of the same name (torchrun's does): count those.
         made = _under(name, group.store).add(f"groups/{group.rank}", 1)
-        _meetings[group.handle] = f"{name}/{made}", 0
-    prefix, number = _meetings[group.handle]
-    _meetings[group.handle] = prefix, number + 1
-    last = _under(f"{prefix}/{number - 1}", group.store) if number else None
-    return _under(f"{prefix}/{number}", group.store), last
+        _known[group.handle] = _Places(group.store, f"{name}/{made}")
+    return _known[group.handle]
+
+
+def _refused(verdict: bytes) -> RankError:
+    why = json.loads(verdict)
+    if "calls" in why:
+        one, other = why["calls"]
+        return RankError(
+            f"ranks met in different calls, '{one}' and '{other}', so nothing was joined: all ranks of the "
+            "group have to make the same calls in the same order"
+        )
+    return RankError(
+        f"{named(why['missing'])} did not come within {why['seconds']:g} s, so nothing was joined: all ranks "
+        "of the group have to make this call. Look for an error in its own output; if it is only slow, give "
+        "it time: timeout=",
+        why["missing"],
+    )
 
 
 def _under(prefix: str, store: Store) -> Store:
