@@ -15,6 +15,10 @@ inline namespace NC_ISA {
 
 constexpr std::int64_t kRowTile = 4096;  // values: 16 KiB of float32, which stay in the L1 cache
 
+constexpr std::int64_t kShortRow = 256;  // positions, below which a tile would cost more than its values
+constexpr std::int64_t kShortRowsBlock = 1 << 18;  // bytes of several examples, which stay in the L2 cache
+constexpr std::int64_t kShortRowsStreams = 16;     // examples at least: prefetchers follow as many streams
+
 constexpr std::int64_t kRowsAhead = 16384;  // bytes that prefetching runs ahead
 
 template <class C>
@@ -206,9 +210,78 @@ std::int64_t gather_row(const Job& job, std::int64_t example, std::int64_t unit,
     return kept;
 }
 
+// Whether any value is finite with a magnitude above the threshold.
+template <class C>
+bool any_above(const C* x, std::int64_t count, C threshold) {
+    constexpr int L = kLanes<C>;
+    constexpr C most = std::numeric_limits<C>::max();
+    Int<C> found{};
+    std::int64_t i = 0;
+    for (; i + L <= count; i += L) {
+        const Vec<C> size = magnitude<C>(load<C>(x + i));
+        found |= reinterpret_cast<Int<C>>(size > threshold) & reinterpret_cast<Int<C>>(size <= most);
+    }
+    typename Simd<C>::Bits any = 0;
+    for (int lane = 0; lane < L; ++lane) any |= found[lane];
+    for (; i < count; ++i) any |= magnitude(x[i]) > threshold && magnitude(x[i]) <= most;
+    return any != 0;
+}
+
+// How many examples to take together, if rows are short.
+template <DType D>
+std::int64_t examples_together(const Job& job) {
+    const std::int64_t positions = job.view.positions;
+    if (job.mask.data != nullptr || positions > kShortRow || positions < 1) return 1;
+    const std::int64_t bytes = job.view.units * positions *  // of all units: the same for any slices
+                               static_cast<std::int64_t>(sizeof(typename Source<D>::Stored));
+    const std::int64_t fit = kShortRowsBlock / bytes;
+    const std::int64_t some = fit < kShortRowsStreams ? kShortRowsStreams : fit;
+    return least(least(kRowTile / positions, some), job.example_end - job.example_begin);
+}
+
+// Short rows (the last feature maps of a network): those of several examples make one tile of a unit, so
+// that they share what a tile costs by itself.
+template <DType D>
+void scan_short_rows(const Job& job, typename Source<D>::Compute threshold, std::int64_t together) {
+    using C = typename Source<D>::Compute;
+    const StateView state{job.words, job.view.units, false};
+    const std::int64_t positions = job.view.positions;
+    Histogram histogram(job.histogram);
+    alignas(64) C scratch[kRowTile];
+    std::int64_t values = job.values_before;
+    for (std::int64_t begin = job.example_begin; begin < job.example_end; begin += together) {
+        const std::int64_t end = least(begin + together, job.example_end);
+        const std::int64_t count = (end - begin) * positions;
+        for (std::int64_t u = job.unit_begin; u < job.unit_end; ++u) {
+            const Unit unit = state.load(u);
+            std::int64_t active = 0;
+            for (std::int64_t example = begin; example < end; ++example) {
+                C* const to = scratch + (example - begin) * positions;
+                const C* x = nullptr;
+                gather_row<D>(job, example, u, 0, positions, to, x);
+                if (x != to) __builtin_memcpy(to, x, static_cast<std::size_t>(positions) * sizeof(C));
+                active += any_above(to, positions, threshold);
+            }
+            Tile tile = row_tile(scratch, count, threshold, histogram);
+            tile.unit.active_examples = active;
+            if (tile.finite > 0 && tile.unit.max >= unit.max) {  // a record: whose?
+                std::int64_t at = 0;
+                while (static_cast<double>(scratch[at]) != tile.unit.max) ++at;
+                tile.unit.argmax = job.first_example + begin + at / positions;
+            }
+            state.store(u, combine(unit, values - unit.nan - unit.inf, tile.unit, tile.finite));
+        }
+        values += count;
+    }
+}
+
 template <DType D>
 void scan_rows(const Job& job, typename Source<D>::Compute threshold) {
     using C = typename Source<D>::Compute;
+    if (const std::int64_t together = examples_together<D>(job); together > 1) {
+        scan_short_rows<D>(job, threshold, together);
+        return;
+    }
     const StateView state{job.words, job.view.units, false};
     Histogram histogram(job.histogram);
     alignas(64) C scratch[kRowTile];

@@ -79,6 +79,21 @@ def test_rows_around_the_vector_widths(dtype: str, kind: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
+def test_short_rows_of_many_examples(dtype: str, kind: str) -> None:
+    """Taken together, they keep apart whose a maximum is and which examples are active."""
+    for examples, positions in ((1100, 4), (70, 16), (90, 49), (17, 256), (33, 257)):
+        x = cast(values_like_activations((examples, 3, positions), positions, kind), dtype)
+        for threads in (1, 2):
+            compare(x, 1, threads=threads, first_example=5)
+    ties = np.zeros((40, 2, 9), np.float32)
+    ties[7:, 0, 3] = ties[30, 1, 8] = 1
+    compare(cast(ties, dtype), 1)
+    state = current.state(2).update(current.put(cast(ties, dtype)))
+    assert (state.argmax.tolist(), state.active_examples.tolist()) == ([7, 30], [33, 1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_columns_around_the_vector_widths(dtype: str, kind: str) -> None:
     for width in WIDTHS:
         compare(cast(values_like_activations((5, width), width, kind), dtype), 1)
