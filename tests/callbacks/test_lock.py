@@ -65,11 +65,12 @@ def test_the_folder_is_free_after_the_end(tmp_path: Path, end: Any) -> None:
 @pytest.mark.parametrize("mask", [None, "mask"])
 def test_the_folder_is_free_when_the_monitor_is_garbage(tmp_path: Path, mask: str | None) -> None:
     first = monitor(tmp_path, mask=mask).open()
-    model = first.auditor.model  # which outlives it, with its hooks
+    auditor = first.auditor  # which outlives it, with the model and its hooks
     del first
     gc.collect()
     with monitor(tmp_path):
-        model(torch.zeros(1, 8))
+        auditor.model(torch.zeros(1, 8))
+    auditor.detach()
 
 
 def test_the_folder_is_free_when_it_could_not_begin(tmp_path: Path) -> None:
