@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..arguments import integer
 from ..auditor import Auditor
-from ..capture.hooks import _Hook
+from ..capture.hooks import Hook
 from ..capture.names import unwrapped
 from ..selection import Layers
 from ..storage import atomic
@@ -151,7 +151,7 @@ class Monitor:
             self.auditor.attach()
             if self._mask is not None:
                 self._mask_hook = unwrapped(self.auditor.model).register_forward_pre_hook(
-                    _Hook(_set_mask, self.auditor, self._mask), with_kwargs=True
+                    Hook(_set_mask, self.auditor, self._mask), with_kwargs=True
                 )
             by_first(self._group, self._open_files)
         except BaseException:

@@ -97,7 +97,7 @@ class Hooks:
             traced = (self._enter_traced, self._leave_traced, self._function_traced)
             self._beside = tuple(map(torch.compiler.disable, traced))
         self._placed = {
-            module: _Placed(module, _Hook(self._enter, site), _Hook(self._leave, site))
+            module: _Placed(module, Hook(self._enter, site), Hook(self._leave, site))
             for module, site in self._sites.items()
         }
 
@@ -302,7 +302,7 @@ class _Placed:
             handle.remove()
 
 
-class _Hook(partial[None]):
+class Hook(partial[None]):
     """A bound hook that a copied or pickled model does not take along."""
 
     def __deepcopy__(self, memo: Any) -> Callable[..., None]:

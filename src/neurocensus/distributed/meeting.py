@@ -164,7 +164,7 @@ class Meeting:
         """Leave no keys of earlier meetings: all have come to this one, so nobody looks there any more."""
         mine = [f"here/{self._me}", f"answer/{self._me}"]
         shared = ["call", "other call", "arrived", "verdict", "stopped"] if self._group.rank == 0 else []
-        with contextlib.suppress(RuntimeError, NotImplementedError):  # a store that keeps all (FileStore)
+        with contextlib.suppress(RuntimeError):  # a store that keeps all (FileStore); NotImplementedError too
             for store in places.left_behind():
                 for key in (*mine, *shared):
                     store.delete_key(key)
