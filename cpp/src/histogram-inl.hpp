@@ -2,104 +2,162 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
+#include "load-inl.hpp"
 #include "neurocensus/ops.hpp"
 #include "simd-inl.hpp"
 
 namespace neurocensus {
 inline namespace NC_ISA {
 
-// Half of all values behind a ReLU are zero. So that they do not wait for one another at one counter,
-// AVX-512 leaves them out of the increments; elsewhere each lane has a zero counter of its own.
+// What the bins are made of: sign, exponent and three bits of the mantissa, the top of a float32, choose the
+// counter. No bounds are looked at value by value: what lies below, above or is not finite is sorted out in
+// flush(). Only zero shares its top with other values. Half of all values behind a ReLU are zero, and would
+// wait for one another at one counter: they are left out, and are in the end those that were not counted.
 // Neighbouring values use tables of their own.
 class Histogram {
    public:
     explicit Histogram(std::int64_t* out) : out_(out) {
-        if (out_ != nullptr) __builtin_memset(table_, 0, sizeof table_);
+        if (wanted()) __builtin_memset(table_, 0, sizeof table_);
     }
     Histogram(const Histogram&) = delete;
     Histogram& operator=(const Histogram&) = delete;
-    ~Histogram() { flush(); }
+    ~Histogram() {
+        if (wanted()) flush();
+    }
 
     bool wanted() const { return out_ != nullptr; }
 
     // First the slots of a chunk of values, then their increments: two tight loops.
-    template <class C>
-    void add(const C* x, std::int64_t count) {
+    template <DType D, class T>
+    void add(const T* x, std::int64_t count) {
+        using C = typename Source<D>::Compute;
         constexpr int L = kLanes<C>;
+        const Int<C> all = Int<C>{} - 1;
+        int waiting = waiting_;  // in a register: the compiler takes slots for what may be any member
         std::int64_t i = 0;
         for (; i + L <= count; i += L) {
-            waiting_ += put_slots<C>(load<C>(x + i), slot_ + waiting_);
-            if (waiting_ >= kChunk) increment();
+            waiting += put<C>(load_wide<D>(x + i), all, slot_ + waiting);
+            if (waiting >= kChunk) waiting = increment(waiting);
         }
-        for (; i < count; ++i) ++table_[0][bin_index(x[i])];
-        counted_ += count;
-        if (counted_ > std::numeric_limits<std::int32_t>::max()) flush();
-    }
-
-    void flush() {
-        if (out_ == nullptr) return;
-        increment();
-        for (auto& table : table_) {
-            for (int bin = 0; bin < kHistogramSize; ++bin) out_[bin] += table[bin];
-            for (int lane = 0; lane < kMaxLanes; ++lane) out_[kZeroBin] += table[kHistogramSize + lane];
-            for (auto& counter : table) counter = 0;
+        if (i < count) {
+            Int<C> used;
+            const Vec<C> tail = load_tail<D>(x + i, count - i, used);
+            waiting += put<C>(tail, used, slot_ + waiting);
+            if (waiting >= kChunk) waiting = increment(waiting);
         }
-        out_[kZeroBin] += zeros_;
-        zeros_ = counted_ = 0;
+        waiting_ = waiting;
+        zeros_ += count;  // as many as there are in the end no others
     }
 
    private:
+    static constexpr int kTops = 4096;
+    static constexpr int kSignTop = kTops / 2;
+    static constexpr int kMaxLanes = 16;
+    static constexpr int kLeftOut = kTops;  // a counter of no meaning for each lane
+    static constexpr int kSlots = kLeftOut + kMaxLanes;
+    static constexpr int kChunk = 256;
+    static constexpr int kTables = 4;
+    static constexpr std::int64_t kMost = 65535 * kTables - 2 * kChunk;  // the counters have 16 bits
+
     template <class C>
-    int put_slots(Vec<C> value, std::uint16_t* slot) {
-        using I = Int<C>;
+    static Int<C> tops(Vec<C> value) {
+        const Int<C> bits = reinterpret_cast<Int<C>>(value);
+        if constexpr (sizeof(C) == 4) {
+            return (bits >> 20) & (kTops - 1);
+        } else {  // as float32 would have it; what that cannot hold goes to its ends
+            constexpr std::int64_t kShift = (1023 - 127) * kBinsPerOctave, kInfinite = 2047 * kBinsPerOctave;
+            const Int<C> top = (bits & Simd<C>::kMagnitude) >> 49;
+            Int<C> out = top - kShift;
+            out = out < 0 ? Int<C>{} : out;
+            out = out > kInfiniteTop - 1 ? Int<C>{} + (kInfiniteTop - 1) : out;
+            out = top >= kInfinite ? Int<C>{} + kInfiniteTop : out;
+            return bits < 0 ? out + kSignTop : out;
+        }
+    }
+
+    // The slots of one vector; returns how many.
+    template <class C>
+    int put(Vec<C> value, Int<C> used, std::uint16_t* slot) {
         constexpr int L = kLanes<C>;
-        constexpr int kShift = sizeof(C) == 4 ? 20 : 49;
-        constexpr typename Simd<C>::Bits kBias =
-            ((sizeof(C) == 4 ? 127 : 1023) + kExponentLow) * kBinsPerOctave - 2;
         typedef std::uint16_t Slots
             __attribute__((vector_size(L * sizeof(std::uint16_t)), aligned(2), may_alias));
-        const I bits = reinterpret_cast<I>(value);
-        const I magnitude = bits & Simd<C>::kMagnitude;
-        I offset = (magnitude >> kShift) - kBias;
-        offset = offset < 1 ? I{} + 1 : offset;
-        offset = offset > kBinsPerSign + 2 ? I{} + (kBinsPerSign + 2) : offset;
-        offset = (bits < 0 ? -offset : offset) + kZeroBin;
+        const Int<C> magnitude = reinterpret_cast<Int<C>>(value) & Simd<C>::kMagnitude;
 #if NC_VECTOR_BYTES == 64
         if constexpr (sizeof(C) == 4) {
-            const __mmask16 nonzero = _mm512_test_epi32_mask((__m512i)magnitude, (__m512i)magnitude);
-            const int count = __builtin_popcount(nonzero);
-            const auto packed = (I)_mm512_maskz_compress_epi32(nonzero, (__m512i)offset);
-            *reinterpret_cast<Slots*>(slot) = __builtin_convertvector(packed, Slots);
-            zeros_ += L - count;
-            return count;
+            const __mmask16 counted = _mm512_test_epi32_mask((__m512i)magnitude, (__m512i)used);
+            __m512i out = (__m512i)tops<C>(value);
+            if (counted == 0xffff) {  // to compress takes five cycles
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(slot),
+                                    _mm512_maskz_cvtepi32_epi16(0xffff, out));
+                return L;
+            }
+            out = _mm512_maskz_compress_epi32(counted, out);
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(slot), _mm512_maskz_cvtepi32_epi16(0xffff, out));
+            return __builtin_popcount(counted);
         }
 #endif
-        offset = magnitude == 0 ? iota<C>() + kHistogramSize : offset;
-        *reinterpret_cast<Slots*>(slot) = __builtin_convertvector(offset, Slots);
+        const Int<C> out = (magnitude & used) == 0 ? iota<C>() + kLeftOut : tops<C>(value);
+        *reinterpret_cast<Slots*>(slot) = __builtin_convertvector(out, Slots);
         return L;
     }
 
-    void increment() {
+    // Whole groups of slots; returns how many are left over and come first in the next chunk.
+    int increment(int waiting) {
         int i = 0;
-        for (; i + kTables <= waiting_; i += kTables) {
+        for (; i + kTables <= waiting; i += kTables) {
 #pragma GCC unroll 16
             for (int k = 0; k < kTables; ++k) ++table_[k][slot_[i + k]];
         }
-        for (; i < waiting_; ++i) ++table_[0][slot_[i]];
-        waiting_ = 0;
+        counted_ += i;
+        __builtin_memcpy(slot_, slot_ + i, kTables * sizeof slot_[0]);
+        if (counted_ > kMost) empty_tables();
+        return waiting - i;
     }
 
-    static constexpr int kChunk = 256;
-    static constexpr int kTables = 4;
-    static constexpr int kMaxLanes = 16;
+    void flush() {
+        waiting_ = increment(waiting_);
+        for (int k = 0; k < waiting_; ++k) ++table_[k][slot_[k]];
+        empty_tables();
+    }
+
+    void empty_tables() {
+        empty_sign(0, 1);
+        empty_sign(kSignTop, -1);
+        out_[kZeroBin] += zeros_;
+        __builtin_memset(table_, 0, sizeof table_);
+        counted_ = zeros_ = 0;
+    }
+
+    // Bins of one sign lie from the zero bin outwards.
+    void empty_sign(int top, int step) {
+        constexpr int kLow = (127 + kExponentLow) * kBinsPerOctave, kHigh = kLow + kBinsPerSign;
+        out_[kZeroBin + step] += sum(top, top + kLow);
+        out_[kZeroBin + step * (kBinsPerSign + 2)] += sum(top + kHigh, top + kInfiniteTop);
+        std::int64_t* const bins = out_ + kZeroBin + step * 2;
+        for (int i = 0; i < kBinsPerSign; ++i) {
+            std::int64_t count = 0;
+            for (const auto& table : table_) count += table[top + kLow + i];
+            bins[step * i] += count;
+        }
+        zeros_ -= sum(top, top + kSignTop);
+    }
+
+    std::int64_t sum(int begin, int end) const {
+        std::int64_t out = 0;
+        for (const auto& table : table_)
+            for (int i = begin; i < end; ++i) out += table[i];
+        return out;
+    }
+
+    static constexpr int kInfiniteTop =
+        255 * kBinsPerOctave;  // infinity and NaN: from here to the sign's end
     std::int64_t* out_;
-    std::int64_t counted_ = 0;  // at least what the 32-bit counters hold
+    std::int64_t counted_ = 0;  // what the tables hold
     std::int64_t zeros_ = 0;
     int waiting_ = 0;
-    std::uint16_t slot_[kChunk + kMaxLanes];
-    std::uint32_t table_[kTables][kHistogramSize + kMaxLanes];
+    std::uint16_t slot_[kChunk + 2 * kMaxLanes];
+    std::uint16_t table_[kTables][kSlots];
 };
 
 }  // namespace NC_ISA

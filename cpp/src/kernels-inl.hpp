@@ -20,7 +20,7 @@ struct ScanRows {
 template <DType D>
 struct ScanColumns {
     static void run(const Job& job) {
-        ColumnScan<D>(job, round_down<typename Source<D>::Compute>(job.threshold)).run();
+        scan_columns<D>(job, round_down<typename Source<D>::Compute>(job.threshold));
     }
 };
 

@@ -1,16 +1,75 @@
-// Runs of stored values, widened to the compute type.
+// Stored values, widened to the compute type: one, a vector, a run.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__F16C__)
 #include <immintrin.h>
 #endif
 
 #include "neurocensus/source.hpp"
+#include "simd-inl.hpp"
 
 namespace neurocensus {
 inline namespace NC_ISA {
+
+// Kernels read buffers of D where they lie, and runs that were gathered and widened before: T is either.
+template <DType D, class T>
+inline typename Source<D>::Compute widen_one(const T* p) {
+    if constexpr (std::is_same_v<T, typename Source<D>::Compute>) {
+        return *p;
+    } else {
+        return Source<D>::widen(*p);
+    }
+}
+
+template <DType D, class T>
+inline Vec<typename Source<D>::Compute> load_wide(const T* p) {
+    using C = typename Source<D>::Compute;
+    if constexpr (std::is_same_v<T, C>) {
+        return load<C>(p);
+    } else {
+        constexpr int L = kLanes<C>;
+#if NC_VECTOR_BYTES == 64
+        if constexpr (D ==
+                      DType::float16)  // masked: GCC 12 takes the other for use of something uninitialized
+            return (Vec<C>)_mm512_maskz_cvtph_ps(0xffff,
+                                                 _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#elif defined(__F16C__)
+        if constexpr (D == DType::float16)
+            return (Vec<C>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#endif
+#if NC_VECTOR_BYTES == 64
+        if constexpr (D == DType::bfloat16) {
+            const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+            return (Vec<C>)_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, halves), 16);
+        }
+#endif
+        if constexpr (D == DType::bfloat16) {
+            typedef std::uint16_t Halves
+                __attribute__((vector_size(L * sizeof(std::uint16_t)), aligned(2), may_alias));
+            return reinterpret_cast<Vec<C>>(
+                __builtin_convertvector(*reinterpret_cast<const Halves*>(p), Int<C>) << 16);
+        }
+        C wide[L];
+        for (int lane = 0; lane < L; ++lane) wide[lane] = Source<D>::widen(p[lane]);
+        return load<C>(wide);
+    }
+}
+
+// The last `count` values of a run, fewer than a vector holds, the free lanes filled with the last value;
+// `used` marks the others.
+template <DType D, class T>
+inline Vec<typename Source<D>::Compute> load_tail(const T* p, std::int64_t count,
+                                                  Int<typename Source<D>::Compute>& used) {
+    using C = typename Source<D>::Compute;
+    constexpr int L = kLanes<C>;
+    C padded[L];
+    for (int lane = 0; lane < L; ++lane) padded[lane] = widen_one<D>(p + (lane < count ? lane : count - 1));
+    used = iota<C>() < static_cast<typename Simd<C>::Bits>(count);
+    return load<C>(padded);
+}
 
 // `count` values, `stride` apart, into contiguous ones.
 template <DType D>

@@ -1,6 +1,7 @@
 // What one pass over a tile of at most a few thousand values leaves behind, and how it joins a unit.
 #pragma once
 
+#include "load-inl.hpp"
 #include "neurocensus/moments.hpp"
 #include "simd-inl.hpp"
 
@@ -15,13 +16,14 @@ struct Tile {
 
 // The scalar way for tiles that the vector way cannot do: NaN, infinities, squares outside the range
 // of the compute type. All in double, two passes.
-template <class C>
-Tile careful_tile(const C* x, std::int64_t count, C threshold) {
+template <DType D, class T>
+Tile careful_tile(const T* x, std::int64_t count, typename Source<D>::Compute threshold) {
+    using C = typename Source<D>::Compute;
     Unit unit = identity();
     std::int64_t finite = 0;
     double sum = 0.0, sum_abs = 0.0;
     for (std::int64_t i = 0; i < count; ++i) {
-        const C value = x[i];
+        const C value = widen_one<D>(x + i);
         if (__builtin_isnan(value)) {
             ++unit.nan;
         } else if (__builtin_isinf(value)) {
@@ -39,8 +41,9 @@ Tile careful_tile(const C* x, std::int64_t count, C threshold) {
         unit.mean = sum / static_cast<double>(finite);
         unit.mean_abs = sum_abs / static_cast<double>(finite);
         for (std::int64_t i = 0; i < count; ++i) {
-            const double delta = static_cast<double>(x[i]) - unit.mean;
-            if (__builtin_isfinite(x[i])) unit.m2 += delta * delta;
+            const C value = widen_one<D>(x + i);
+            const double delta = static_cast<double>(value) - unit.mean;
+            if (__builtin_isfinite(value)) unit.m2 += delta * delta;
         }
         unit.max += 0.0;  // -0.0 is zero
         unit.min += 0.0;

@@ -29,29 +29,23 @@ struct RowTile {
 };
 
 // A cheap guess of the mean: the shift about which sums are taken.
-template <class C>
-inline C sample_mean(const C* x, std::int64_t count) {
+template <DType D, class T>
+inline typename Source<D>::Compute sample_mean(const T* x, std::int64_t count) {
+    using C = typename Source<D>::Compute;
     constexpr int L = kLanes<C>;
-    if (count < 4 * L) return (x[0] + x[count / 3] + x[2 * count / 3] + x[count - 1]) / 4;
+    const auto at = [x](std::int64_t i) { return widen_one<D>(x + i); };
+    if (count < 4 * L) return (at(0) + at(count / 3) + at(2 * count / 3) + at(count - 1)) / 4;
     const std::int64_t step = (count - L) / 3;
-    const Vec<C> sum = (load<C>(x) + load<C>(x + step)) + (load<C>(x + 2 * step) + load<C>(x + 3 * step));
+    const Vec<C> sum = (load_wide<D>(x) + load_wide<D>(x + step)) +
+                       (load_wide<D>(x + 2 * step) + load_wide<D>(x + 3 * step));
     C total = 0;
     for (int lane = 0; lane < L; ++lane) total += sum[lane];
     return total / (4 * L);
 }
 
-// The last count % L values, the free lanes filled with the last value; `used` marks the others.
-template <class C>
-inline Vec<C> load_tail(const C* x, std::int64_t count, Int<C>& used) {
-    constexpr int L = kLanes<C>;
-    C padded[L];
-    for (int lane = 0; lane < L; ++lane) padded[lane] = x[lane < count ? lane : count - 1];
-    used = iota<C>() < static_cast<typename Simd<C>::Bits>(count);
-    return load<C>(padded);
-}
-
-template <class C>
-Sums<C> sums_about(const C* x, std::int64_t count, C shift) {
+template <DType D, class T>
+auto sums_about(const T* x, std::int64_t count, typename Source<D>::Compute shift) {
+    using C = typename Source<D>::Compute;
     constexpr int L = kLanes<C>;
     constexpr int U = 4;
     using V = Vec<C>;
@@ -64,12 +58,12 @@ Sums<C> sums_about(const C* x, std::int64_t count, C shift) {
     std::int64_t i = 0;
     for (; i + U * L <= count; i += U * L) {
 #pragma GCC unroll 8
-        for (int k = 0; k < U; ++k) take(k, load<C>(x + i + k * L));
+        for (int k = 0; k < U; ++k) take(k, load_wide<D>(x + i + k * L));
     }
-    for (; i + L <= count; i += L) take(0, load<C>(x + i));
+    for (; i + L <= count; i += L) take(0, load_wide<D>(x + i));
     Sums<C> out{shift, 0, 0};
     for (; i < count; ++i) {
-        const C delta = x[i] - shift;
+        const C delta = widen_one<D>(x + i) - shift;
         out.residual += delta;
         out.square += delta * delta;
     }
@@ -82,14 +76,15 @@ Sums<C> sums_about(const C* x, std::int64_t count, C shift) {
     return out;
 }
 
-template <class C>
-RowTile<C> reduce_row(const C* x, std::int64_t count, C threshold) {
+template <DType D, class T>
+auto reduce_row(const T* x, std::int64_t count, std::int64_t ahead, typename Source<D>::Compute threshold) {
+    using C = typename Source<D>::Compute;
     constexpr int L = kLanes<C>;
     constexpr int U = NC_ROW_UNROLL;
     using V = Vec<C>;
     using I = Int<C>;
     constexpr C infinity = std::numeric_limits<C>::infinity();
-    const C shift = sample_mean(x, count);
+    const C shift = sample_mean<D>(x, count);
     V max[U], min[U], sum_abs[U] = {}, residual[U] = {}, square[U] = {};
     I nonzero[U] = {};
     for (int k = 0; k < U; ++k) {
@@ -110,14 +105,14 @@ RowTile<C> reduce_row(const C* x, std::int64_t count, C threshold) {
     for (; i + U * L <= count; i += U * L) {
 #pragma GCC unroll 8
         for (int k = 0; k < U; ++k) {
-            __builtin_prefetch(x + i + k * L + kRowsAhead / static_cast<int>(sizeof(C)));
-            take(k, load<C>(x + i + k * L));
+            __builtin_prefetch(x + i + k * L + ahead);
+            take(k, load_wide<D>(x + i + k * L));
         }
     }
-    for (; i + L <= count; i += L) take(0, load<C>(x + i));
+    for (; i + L <= count; i += L) take(0, load_wide<D>(x + i));
     if (i < count) {
         I used;
-        const V value = load_tail<C>(x + i, count - i, used);
+        const V value = load_tail<D>(x + i, count - i, used);
         const V size = magnitude<C>(value);
         const V delta = value - shift;
         max[0] = value > max[0] ? value : max[0];
@@ -148,18 +143,16 @@ RowTile<C> reduce_row(const C* x, std::int64_t count, C threshold) {
     return out;
 }
 
-// The tile as a unit's state of its own (argmax and active_examples are the caller's).
-template <class C>
-Tile row_tile(const C* x, std::int64_t count, C threshold, Histogram& histogram) {
-    RowTile<C> tile = reduce_row(x, count, threshold);
-    if (!fits(tile.sum_abs, tile.sums.square, static_cast<C>(count))) {
-        if (histogram.wanted()) {
-            for (std::int64_t i = 0; i < count; ++i)
-                if (__builtin_isfinite(x[i])) histogram.add(x + i, 1);
-        }
-        return careful_tile(x, count, threshold);
-    }
-    if (histogram.wanted()) histogram.add(x, count);
+// The tile as a unit's state of its own (argmax and active_examples are the caller's). Fetches so many values
+// ahead: none where they were just written.
+template <DType D, class T>
+Tile row_tile(const T* x, std::int64_t count, std::int64_t ahead, typename Source<D>::Compute threshold,
+              Histogram& histogram) {
+    using C = typename Source<D>::Compute;
+    const RowTile<C> tile = reduce_row<D>(x, count, ahead, threshold);
+    if (histogram.wanted()) histogram.add<D>(x, count);
+    if (!fits(tile.sum_abs, tile.sums.square, static_cast<C>(count)))
+        return careful_tile<D>(x, count, threshold);
     const double n = static_cast<double>(count);
     Unit unit = identity();
     unit.nonzero = tile.nonzero;
@@ -168,63 +161,107 @@ Tile row_tile(const C* x, std::int64_t count, C threshold, Histogram& histogram)
     unit.mean_abs = tile.sum_abs / n;
     if (!settle(tile.sums, n, unit)) {
         const C mean = static_cast<C>(unit.mean);
-        settle(sums_about(x, count, mean), n, unit);
+        settle(sums_about<D>(x, count, mean), n, unit);
     }
     return {unit, count};
 }
 
-// Positions [begin, end) of one (example, unit) that the mask keeps, side by side in `scratch`; returns
-// how many. Where they already lie so in the buffer, `x` points there and nothing is moved.
-template <DType D>
-std::int64_t gather_row(const Job& job, std::int64_t example, std::int64_t unit, std::int64_t begin,
-                        std::int64_t end, typename Source<D>::Compute* scratch,
-                        const typename Source<D>::Compute*& x) {
-    const View& view = job.view;
-    const auto* base = static_cast<const typename Source<D>::Stored*>(view.data) +
-                       example * view.example_stride + unit * view.unit_stride;
-    if constexpr (kStoredAsComputed<D>) {
-        if (job.mask.data == nullptr && view.position_axes == 1 && view.position_stride[0] == 1) {
-            x = base + begin;
-            return end - begin;
-        }
-    }
-    x = scratch;
-    Positions at(view, begin);
-    std::int64_t kept = 0;
-    for (std::int64_t position = begin; position < end;) {
-        const std::int64_t run = least(at.run(), end - position);
-        const std::int64_t stride = view.position_axes ? view.position_stride[view.position_axes - 1] : 1;
-        const auto* from = base + at.offset();
-        if (job.mask.data == nullptr) {
-            widen_run<D>(from, stride, run, scratch + kept);
-            kept += run;
-        } else {
-            for (std::int64_t i = 0; i < run; ++i) {
-                if (keeps(job.mask, example, position + i))
-                    scratch[kept++] = Source<D>::widen(from[i * stride]);
-            }
-        }
-        position += run;
-        at.advance(run);
-    }
-    return kept;
+// Do the positions of every (example, unit) lie side by side, and is each looked at?
+inline bool in_place(const Job& job) {
+    return job.mask.data == nullptr && job.view.position_axes == 1 && job.view.position_stride[0] == 1;
 }
 
-// Whether any value is finite with a magnitude above the threshold.
-template <class C>
-bool any_above(const C* x, std::int64_t count, C threshold) {
+// The values of one (example, unit): where they lie, or gathered and widened.
+template <DType D, bool kInPlace>
+class RowReader {
+   public:
+    using C = typename Source<D>::Compute;
+    using Stored = typename Source<D>::Stored;
+    using T = std::conditional_t<kInPlace, Stored, C>;
+
+    explicit RowReader(const Job& job) : job_(job) {}
+
+    // Positions [begin, end) that the mask keeps; sets their number. `scratch` may hold them.
+    const T* read(std::int64_t example, std::int64_t unit, std::int64_t begin, std::int64_t end, T* scratch,
+                  std::int64_t& count) const {
+        const View& view = job_.view;
+        const Stored* base =
+            static_cast<const Stored*>(view.data) + example * view.example_stride + unit * view.unit_stride;
+        if constexpr (kInPlace) {
+            count = end - begin;
+            return base + begin;
+        } else {
+            count = gather(base, example, begin, end, scratch);
+            return scratch;
+        }
+    }
+
+   private:
+    std::int64_t gather(const Stored* base, std::int64_t example, std::int64_t begin, std::int64_t end,
+                        C* out) const {
+        const View& view = job_.view;
+        const std::int64_t stride = view.position_axes ? view.position_stride[view.position_axes - 1] : 1;
+        Positions at(view, begin);
+        std::int64_t kept = 0;
+        for (std::int64_t position = begin; position < end;) {
+            const std::int64_t run = least(at.run(), end - position);
+            const Stored* from = base + at.offset();
+            if (job_.mask.data == nullptr) {
+                widen_run<D>(from, stride, run, out + kept);
+                kept += run;
+            } else {
+                for (std::int64_t i = 0; i < run; ++i) {
+                    if (keeps(job_.mask, example, position + i))
+                        out[kept++] = Source<D>::widen(from[i * stride]);
+                }
+            }
+            position += run;
+            at.advance(run);
+        }
+        return kept;
+    }
+
+    const Job& job_;
+};
+
+// Copies a row; the next unit's, which lies behind it, is fetched ahead. Whether any value is finite with a
+// magnitude above the threshold.
+template <DType D, class T>
+bool copy_row(const T* x, std::int64_t count, typename Source<D>::Compute threshold, T* to) {
+    using C = typename Source<D>::Compute;
     constexpr int L = kLanes<C>;
     constexpr C most = std::numeric_limits<C>::max();
     Int<C> found{};
-    std::int64_t i = 0;
-    for (; i + L <= count; i += L) {
-        const Vec<C> size = magnitude<C>(load<C>(x + i));
+    const auto take = [&](Vec<C> value) {
+        const Vec<C> size = magnitude<C>(value);
         found |= reinterpret_cast<Int<C>>(size > threshold) & reinterpret_cast<Int<C>>(size <= most);
+    };
+    if (count < L) {
+        Int<C> used;
+        take(load_tail<D>(x, count, used));
+        for (std::int64_t i = 0; i < count; ++i) to[i] = x[i];
+        return any_bit<C>(found);
     }
-    typename Simd<C>::Bits any = 0;
-    for (int lane = 0; lane < L; ++lane) any |= found[lane];
-    for (; i < count; ++i) any |= magnitude(x[i]) > threshold && magnitude(x[i]) <= most;
-    return any != 0;
+    const auto copy = [&](std::int64_t i) {
+        __builtin_prefetch(x + i + 2 * count);
+        __builtin_memcpy(to + i, x + i, L * sizeof(T));
+        take(load_wide<D>(x + i));
+    };
+    for (std::int64_t i = 0; i + L <= count; i += L) copy(i);
+    copy(count - L);  // the rest, and some again
+    return any_bit<C>(found);
+}
+
+// The first place of a value that is there.
+template <DType D, class T>
+std::int64_t first_of(const T* x, std::int64_t count, double wanted) {
+    using C = typename Source<D>::Compute;
+    constexpr int L = kLanes<C>;
+    const C value = static_cast<C>(wanted);
+    std::int64_t i = 0;
+    while (i + L <= count && !any_bit<C>(reinterpret_cast<Int<C>>(load_wide<D>(x + i) == value))) i += L;
+    while (widen_one<D>(x + i) != value) ++i;
+    return i;
 }
 
 // How many examples to take together, if rows are short.
@@ -241,50 +278,46 @@ std::int64_t examples_together(const Job& job) {
 
 // Short rows (the last feature maps of a network): those of several examples make one tile of a unit, so
 // that they share what a tile costs by itself.
-template <DType D>
+template <DType D, bool kInPlace>
 void scan_short_rows(const Job& job, typename Source<D>::Compute threshold, std::int64_t together) {
-    using C = typename Source<D>::Compute;
+    using T = typename RowReader<D, kInPlace>::T;
     const StateView state{job.words, job.view.units, false};
+    const RowReader<D, kInPlace> reader(job);
     const std::int64_t positions = job.view.positions;
     Histogram histogram(job.histogram);
-    alignas(64) C scratch[kRowTile];
+    alignas(64) T scratch[kRowTile];
     std::int64_t values = job.values_before;
     for (std::int64_t begin = job.example_begin; begin < job.example_end; begin += together) {
         const std::int64_t end = least(begin + together, job.example_end);
-        const std::int64_t count = (end - begin) * positions;
         for (std::int64_t u = job.unit_begin; u < job.unit_end; ++u) {
             const Unit unit = state.load(u);
             std::int64_t active = 0;
-            for (std::int64_t example = begin; example < end; ++example) {
-                C* const to = scratch + (example - begin) * positions;
-                const C* x = nullptr;
-                gather_row<D>(job, example, u, 0, positions, to, x);
-                if (x != to) __builtin_memcpy(to, x, static_cast<std::size_t>(positions) * sizeof(C));
-                active += any_above(to, positions, threshold);
+            T* to = scratch;
+            for (std::int64_t example = begin; example < end; ++example, to += positions) {
+                std::int64_t count;
+                const T* x = reader.read(example, u, 0, positions, to, count);
+                active += copy_row<D>(x, positions, threshold, to);
             }
-            Tile tile = row_tile(scratch, count, threshold, histogram);
+            Tile tile = row_tile<D>(scratch, to - scratch, 0, threshold, histogram);
             tile.unit.active_examples = active;
-            if (tile.finite > 0 && tile.unit.max >= unit.max) {  // a record: whose?
-                std::int64_t at = 0;
-                while (static_cast<double>(scratch[at]) != tile.unit.max) ++at;
+            if (tile.finite > 0 && exceeds(tile.unit.max, job.first_example + begin, unit.max, unit.argmax)) {
+                const std::int64_t at = first_of<D>(scratch, to - scratch, tile.unit.max);
                 tile.unit.argmax = job.first_example + begin + at / positions;
             }
             state.store(u, combine(unit, values - unit.nan - unit.inf, tile.unit, tile.finite));
         }
-        values += count;
+        values += (end - begin) * positions;
     }
 }
 
-template <DType D>
-void scan_rows(const Job& job, typename Source<D>::Compute threshold) {
-    using C = typename Source<D>::Compute;
-    if (const std::int64_t together = examples_together<D>(job); together > 1) {
-        scan_short_rows<D>(job, threshold, together);
-        return;
-    }
+template <DType D, bool kInPlace>
+void scan_long_rows(const Job& job, typename Source<D>::Compute threshold) {
+    using T = typename RowReader<D, kInPlace>::T;
     const StateView state{job.words, job.view.units, false};
+    const RowReader<D, kInPlace> reader(job);
     Histogram histogram(job.histogram);
-    alignas(64) C scratch[kRowTile];
+    alignas(64) T scratch[kInPlace ? 1 : kRowTile];
+    const std::int64_t ahead = kInPlace ? kRowsAhead / static_cast<int>(sizeof(T)) : 0;
     std::int64_t values = job.values_before;
     for (std::int64_t example = job.example_begin; example < job.example_end; ++example) {
         std::int64_t kept_here = 0;
@@ -295,10 +328,10 @@ void scan_rows(const Job& job, typename Source<D>::Compute threshold) {
             kept_here = 0;
             for (std::int64_t begin = 0; begin < job.view.positions; begin += kRowTile) {
                 const std::int64_t end = least(begin + kRowTile, job.view.positions);
-                const C* x = nullptr;
-                const std::int64_t count = gather_row<D>(job, example, u, begin, end, scratch, x);
+                std::int64_t count;
+                const T* x = reader.read(example, u, begin, end, scratch, count);
                 if (count == 0) continue;
-                Tile tile = row_tile(x, count, threshold, histogram);
+                Tile tile = row_tile<D>(x, count, ahead, threshold, histogram);
                 if (tile.finite > 0) tile.unit.argmax = job.first_example + example;
                 unit = combine(unit, finite, tile.unit, tile.finite);
                 finite += tile.finite;
@@ -309,6 +342,19 @@ void scan_rows(const Job& job, typename Source<D>::Compute threshold) {
         }
         values += kept_here;
     }
+}
+
+template <DType D, bool kInPlace>
+void scan_rows_in(const Job& job, typename Source<D>::Compute threshold) {
+    const std::int64_t together = examples_together<D>(job);
+    if (together > 1) return scan_short_rows<D, kInPlace>(job, threshold, together);
+    scan_long_rows<D, kInPlace>(job, threshold);
+}
+
+template <DType D>
+void scan_rows(const Job& job, typename Source<D>::Compute threshold) {
+    if (in_place(job)) return scan_rows_in<D, true>(job, threshold);
+    scan_rows_in<D, false>(job, threshold);
 }
 
 }  // namespace NC_ISA

@@ -98,6 +98,20 @@ inline Int<C> count_above(Int<C> count, Vec<C> value, C bound) {
 #endif
 }
 
+// Is any bit of any lane set?
+template <class C>
+inline bool any_bit(Int<C> bits) {
+#if NC_VECTOR_BYTES == 64
+    return _mm512_test_epi32_mask((__m512i)bits, (__m512i)bits) != 0;
+#else
+    typedef std::uint64_t Words __attribute__((vector_size(NC_VECTOR_BYTES)));
+    const auto words = reinterpret_cast<Words>(bits);
+    std::uint64_t any = 0;
+    for (int word = 0; word < NC_VECTOR_BYTES / 8; ++word) any |= words[word];
+    return any != 0;
+#endif
+}
+
 // Not std::min: an inline function of the standard library, compiled here, could be the copy that the
 // linker keeps for code that must run on lesser CPUs.
 inline std::int64_t least(std::int64_t a, std::int64_t b) { return b < a ? b : a; }

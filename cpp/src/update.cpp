@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::int64_t kSerialBelow = 1 << 18;   // values; waking a thread costs about as much
 constexpr std::int64_t kRowsFrom = 16;           // positions: below, lanes hold units and not positions
-constexpr std::int64_t kLeastRowsPerPart = 256;  // values per unit: merging a part costs as much as some
-constexpr std::int64_t kPanelUnits = 512;        // of columns: what a kernel works on at a time
-constexpr std::int64_t kLeastUnits = 64;         // of columns in a slice: fewer read parts of cache lines
+constexpr std::int64_t kLeastRowsPerPart = 512;  // values per unit: merging a part costs as much as some
+constexpr std::int64_t kWholeLines = 64;         // units of columns: slices begin at multiples
+constexpr std::int64_t kLeastUnits = 256;        // of columns in a slice: fewer read too little of every row
 constexpr std::int64_t kTasksPerThread = 4;      // so that a thread that was held up gets fewer
 
 struct Kept {
@@ -62,15 +62,12 @@ class Call {
         scan_ = rows_ ? now.scan_rows : now.scan_columns;
         const std::int64_t total = view_.examples * view_.units * view_.positions;
         const std::int64_t threads = total < kSerialBelow ? 1 : options_.threads;
-        // Narrower slices of units than this would each read too little of every row.
-        const std::int64_t narrowest = rows_ ? 1 : view_.unit_stride == 1 ? 256 : 64;
+        const std::int64_t narrowest = rows_ ? 1 : view_.unit_stride == 1 ? kLeastUnits : kWholeLines;
         const std::int64_t worth = view_.examples * view_.positions / kLeastRowsPerPart;
-        if (threads > 1 && view_.units < threads * narrowest * kTasksPerThread &&
-            std::min(view_.examples, worth) >= threads) {
+        if (threads > 1 && view_.units < threads * narrowest && std::min(view_.examples, worth) >= threads) {
             by_examples(threads, worth);
         } else {
-            const bool wide = view_.units >= 2 * kPanelUnits * threads;
-            by_units(threads, rows_ ? 1 : wide ? kPanelUnits : kLeastUnits);
+            by_units(threads, narrowest);
         }
     }
 
@@ -88,9 +85,11 @@ class Call {
         return job;
     }
 
-    void by_units(std::int64_t threads, std::int64_t multiple) {
+    void by_units(std::int64_t threads, std::int64_t narrowest) {
+        const std::int64_t multiple = rows_ ? 1 : kWholeLines;
         const std::int64_t blocks = (view_.units + multiple - 1) / multiple;
-        const std::int64_t tasks = threads == 1 ? 1 : std::min(blocks, threads * kTasksPerThread);
+        const std::int64_t most = std::max(view_.units / narrowest, std::min(blocks, threads));
+        const std::int64_t tasks = threads == 1 ? 1 : std::min(most, threads * kTasksPerThread);
         std::vector<std::int64_t> bins(state_.has_histogram ? tasks * kHistogramSize : 0);
         std::vector<std::uint8_t> active(view_.units);
         const Job whole = job(state_.words, state_.header(Header::values));
