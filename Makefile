@@ -12,12 +12,15 @@ unexport PYTHONPATH
 TOOLS := $(VENV)/.tools
 INSTALLED := $(VENV)/.installed
 FRAMEWORKS := $(VENV)/.frameworks
+PEERS := $(VENV)/.peers
 NATIVE := CMakeLists.txt cpp/CMakeLists.txt cuda/CMakeLists.txt cmake/cuda.cmake \
           $(shell find cpp/bindings cpp/include cpp/src cuda/bindings cuda/src -name "*.[ch]*")
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test cpp-test install lint types stubs stubs-check sanitize bench gpu smoke clean
+.PHONY: help demo test cpp-test install lint types stubs stubs-check sanitize gpu smoke clean \
+        bench bench-check bench-baseline bench-document \
+        instructions instructions-baseline instructions-program
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -25,7 +28,8 @@ help:  ## list the targets
 demo: $(INSTALLED)  ## train five small networks on real digits, audit them, write demo/report.html
 	$(BIN)/neurocensus demo --out demo
 
-test: cpp-test $(FRAMEWORKS)  ## the C++ unit tests, then the Python tests
+test: cpp-test $(FRAMEWORKS) $(PEERS)  ## the C++ unit tests, the Python tests, each benchmark once
+	$(BIN)/python -m pytest benchmarks --short -q
 	$(BIN)/python -m pytest
 
 cpp-test: $(INSTALLED)  ## the C++ unit tests
@@ -53,6 +57,11 @@ $(FRAMEWORKS): $(INSTALLED)
 	    '.[keras,lightning,ray,tensorboard,transformers,wandb]'
 	@touch $@
 
+# What the benchmarks set neurocensus beside.
+$(PEERS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	@touch $@
+
 lint: $(INSTALLED)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,10 +80,32 @@ sanitize: $(TOOLS)  ## the C++ unit tests under the address and undefined-behavi
 	$(BIN)/cmake --build --preset sanitize
 	$(BIN)/ctest --preset sanitize
 
-bench: $(INSTALLED)  ## the benchmarks, which assert their results; the table goes to build/bench.md
+# Benchmarks that are to be believed need a machine that does nothing else.
+bench: $(PEERS)  ## all benchmarks, about 20 minutes: build/bench.json, and its tables in build/bench.md
 	mkdir -p build
-	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=build/bench.json
-	$(BIN)/python -m benchmarks.report build/bench.json > build/bench.md
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-quiet --benchmark-json=build/bench.json
+	$(BIN)/python -m benchmarks.harness report build/bench.json > build/bench.md
+
+bench-document:  ## docs/benchmarks.md and its plots, from build/bench.json
+	@test -e build/bench.json || { echo "build/bench.json is not there; make bench writes it" >&2; exit 1; }
+	$(BIN)/python -m benchmarks.harness document build/bench.json
+
+RUNS ?= 5
+bench-check: $(PEERS)  ## has a ratio become worse than its baseline on this machine? up to 5 minutes
+	$(BIN)/python -m benchmarks.harness check
+
+bench-baseline: $(PEERS)  ## write that baseline, from RUNS=5 whole runs
+	$(BIN)/python -m benchmarks.harness baseline --runs $(RUNS)
+
+instructions-program: $(INSTALLED)
+	$(BIN)/cmake --preset instructions -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja
+	$(BIN)/cmake --build --preset instructions
+
+instructions: instructions-program  ## count the core's instructions under valgrind: no more than the baseline's?
+	$(BIN)/python -m benchmarks.instructions
+
+instructions-baseline: instructions-program  ## write that baseline
+	$(BIN)/python -m benchmarks.instructions --write
 
 # No .venv here: a machine with a GPU often reaches no registry, and has a Python with torch on it.
 OUT ?= build/gpu/out

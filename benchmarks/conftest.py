@@ -1,116 +1,80 @@
-"""The options of a run, the recorder of its numbers, and the table of gates at its end."""
+"""The options of a run, the fixture `record`, and the table of targets at the end."""
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.buffers import THREADS
-from benchmarks.gates import GATES
-from benchmarks.ratios import Pairs, Ratio, interleaved
-from neurocensus import _core
+from benchmarks.harness import machine
+from benchmarks.harness.recorder import Recorder
+from benchmarks.harness.targets import TARGETS
+from benchmarks.workloads import sizes
 
 _OUTCOMES = pytest.StashKey[list[dict[str, Any]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("neurocensus benchmarks")
+    group.addoption(
+        "--short", action="store_true", help="small workloads, each benchmark once: results, no times"
+    )
     group.addoption("--gate", action="store_true", help="a missed target fails its benchmark")
     group.addoption("--rounds", type=int, help="at most so many rounds of each benchmark")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gated: one of those that `make bench-check` runs")
     config.stash[_OUTCOMES] = []
+    if config.getoption("short"):
+        config.option.benchmark_disable = True
+        patch = pytest.MonkeyPatch()
+        patch.setenv(sizes.VARIABLE, "1")  # before a benchmark is imported
+        config.add_cleanup(patch.undo)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _threads() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(sizes.size(sizes.THREADS, 1))  # short: nothing is timed, and cores may be busy
     yield
     torch.set_num_threads(before)
 
 
-class Recorder:
-    """One benchmark: times pairs, stores numbers with them, and holds them against the gates."""
-
-    def __init__(self, benchmark: BenchmarkFixture, config: pytest.Config) -> None:
-        self.benchmark, self._config = benchmark, config
-        self._missed: list[str] = []
-
-    def pairs(
-        self,
-        candidate: Callable[..., Any],
-        baseline: Callable[[], Any],
-        *,
-        rounds: int,
-        prepare: Callable[[], tuple[Any, ...]] = tuple,
-    ) -> Pairs:
-        """Interleave both, see `ratios.interleaved`."""
-        rounds = min(rounds, self._config.getoption("rounds") or rounds)
-        return interleaved(self.benchmark, candidate, baseline, prepare=prepare, rounds=rounds)
-
-    def note(self, **numbers: float | str) -> None:
-        """Store numbers beside the times; they become columns of the report."""
-        self.benchmark.extra_info.update(numbers)
-
-    def gate(self, name: str, ratio: Ratio) -> None:
-        """Hold a ratio against a gate. A single untimed round (``--benchmark-disable``) is not held."""
-        if self.benchmark.disabled:
-            return
-        gate, value = GATES[name], ratio.median
-        outcome = {
-            "gate": name, "case": self.benchmark.name, "value": value, "low": ratio.low, "high": ratio.high,
-            "what": gate.what, "target": gate.target, "met": gate.met(value),
-        }  # fmt: skip
-        self.benchmark.extra_info.setdefault("gates", []).append(outcome)
-        self._config.stash[_OUTCOMES].append(outcome)
-        if not outcome["met"]:
-            self._missed.append(f"{gate.what}: {value:.3g}, expected {gate.target}")
-
-    def finish(self) -> None:
-        """With ``--gate``, fail for what was missed."""
-        if self._missed and self._config.getoption("gate"):
-            pytest.fail("\n".join(self._missed), pytrace=False)
-
-
 @pytest.fixture
 def record(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Iterator[Recorder]:
-    recorder = Recorder(benchmark, request.config)
+    recorder = Recorder(benchmark, request.config.getoption("rounds"))
     yield recorder
-    recorder.finish()
+    request.config.stash[_OUTCOMES] += recorder.outcomes
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    result = yield
+    recorder = pyfuncitem.funcargs.get("record")
+    if isinstance(recorder, Recorder) and pyfuncitem.config.getoption("gate"):
+        recorder.fail_missed()
+    return result
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     outcomes = config.stash[_OUTCOMES]
     if not outcomes:
         return
-    terminalreporter.section("gates")
+    terminalreporter.section("targets")
     for outcome in outcomes:
         terminalreporter.write_line(
             f"{'met   ' if outcome['met'] else 'MISSED'} {outcome['value']:8.3g}  "
-            f"({outcome['low']:.3g} to {outcome['high']:.3g})  {outcome['target']:13}  {outcome['case']}"
+            f"({outcome['low']:.3g} to {outcome['high']:.3g})  {outcome['asked']:13}  {outcome['case']}"
         )
-    measured = {outcome["gate"] for outcome in outcomes}
-    if missing := [name for name in GATES if name not in measured]:
+    measured = {outcome["target"] for outcome in outcomes}
+    if missing := [name for name in TARGETS if name not in measured]:
         terminalreporter.write_line(f"not measured: {'; '.join(missing)}")
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     machine_info.pop("node", None)  # a host's name says nothing about speed
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    machine_info["neurocensus"] = {
-        "memory_gib": round(memory / 2**30, 1),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": platform.platform(),
-        "compiler": _core.compiler(),
-        "instruction_set": _core.instruction_set(),
-        "torch": torch.__version__,
-        "threads": THREADS,
-    }
+    machine_info["neurocensus"] = machine.describe()

@@ -20,7 +20,7 @@ from benchmarks.gpu.shell import Outcome, Shell
 from benchmarks.gpu.sizes import DRY, GPU
 from benchmarks.gpu.table import lines
 from benchmarks.gpu.targets import GATES, LAYOUTS
-from benchmarks.ratios import Ratio
+from benchmarks.harness.ratios import Ratio
 
 from neurocensus import UnitState, reference
 
@@ -73,14 +73,14 @@ def test_one_benchmark_that_fails_leaves_the_others(bench: Bench) -> None:
         raise Missing("no such tool")
     with bench.case("works") as case:
         case.times("scan", [2e-6, 4e-6, 9e-6], per=2)
-        case.gate("rows", Ratio(0.9, 0.8, 1.0))
-        case.gate("columns", Ratio(0.8, 0.8, 0.8))
+        case.gate("rows", Ratio.of([0.8, 0.9, 1.0]))
+        case.gate("columns", Ratio.of([0.8]))
     broken, cannot, works = on_disk(bench.record)["benchmarks"]
     assert (broken["state"], broken["figures"]) == (FAILED, {"bytes": 3})
     assert "out of order" in broken["traceback"]
     assert (cannot["state"], cannot["reason"]) == (MISSING, "no such tool")
     assert works["figures"]["scan_us"] == pytest.approx(
-        {"median": 2, "low": 1, "high": 4.5, "rounds": 3, "calls": 2}
+        {"median": 2, "low": 1, "high": 4.5, "q1": 1.5, "q3": 3.25, "rounds": 3, "calls": 2}
     )
     assert [gate["met"] for gate in works["gates"]] == [True, False]
     assert problems(on_disk(bench.record)) == ["breaks: failed"]
@@ -90,9 +90,9 @@ def test_one_benchmark_that_fails_leaves_the_others(bench: Bench) -> None:
 
 def test_the_table_says_what_was_met_missed_and_not_done(bench: Bench) -> None:
     with bench.case("rows, float32") as case:
-        case.gate("rows", Ratio(0.9, 0.8, 1.0))
+        case.gate("rows", Ratio.of([0.8, 0.9, 1.0]))
     with bench.case("columns, float32") as case:
-        case.gate("columns", Ratio(0.5, 0.4, 0.6))
+        case.gate("columns", Ratio.of([0.4, 0.5, 0.6]))
     bench.record.update("stages", tests={"state": LATE, "seconds": 200.0, "reason": "stopped after 200 s"})
     bench.record.miss("no compute-sanitizer")
     text = "\n".join(lines(bench.record.data))
@@ -118,8 +118,8 @@ def test_rounds_alternate_and_the_first_are_dropped() -> None:
 
     pairs = clock.in_turn(time_of, lambda: done.append("a"), lambda: done.append("b"), 3)
     assert "".join(done) == "abbaabbaab"
-    assert pairs.speedup == Ratio(4, 4, 4)
-    assert clock.scaled(pairs.speedup, 0.5) == Ratio(2, 2, 2)
+    assert pairs.speedup == Ratio.of([4, 4, 4])
+    assert pairs.cost == Ratio.of([0.25] * 3)
 
 
 def test_repeats_fill_the_time_and_no_more() -> None:

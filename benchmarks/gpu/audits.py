@@ -14,10 +14,9 @@ from torch import Tensor, nn
 import neurocensus as nc
 from benchmarks.gpu import peers
 from benchmarks.gpu.bench import Bench, Case
-from benchmarks.gpu.clock import in_turn, of, repeats
+from benchmarks.gpu.clock import Pairs, in_turn, of, repeats
 from benchmarks.gpu.kernels import warm_up
 from benchmarks.gpu.networks import Network, network
-from benchmarks.ratios import Pairs
 
 LAST, NCHW = torch.channels_last, torch.contiguous_format
 MOST_FORWARDS = 50

@@ -15,7 +15,7 @@ from benchmarks.gpu.clock import Clock, of
 from benchmarks.gpu.record import FAILED, MISSING, Record
 from benchmarks.gpu.sizes import Sizes
 from benchmarks.gpu.targets import GATES
-from benchmarks.ratios import Ratio
+from benchmarks.harness.ratios import Ratio
 
 MEASURED = "measured"
 
@@ -33,20 +33,19 @@ class Case:
         self.gates: list[dict[str, Any]] = []
 
     def note(self, **figures: Any) -> None:
-        """A `Ratio` is noted as its median, lowest and highest."""
+        """A `Ratio` is noted as its fields."""
         for name, value in figures.items():
             self.figures[name] = vars(value) if isinstance(value, Ratio) else value
 
     def times(self, name: str, seconds: list[float], per: int = 1) -> None:
         """Microseconds of one call out of `per`, with their spread."""
-        spread = of(seconds, 1e6 / per)
-        self.figures[f"{name}_us"] = vars(spread) | {"rounds": len(seconds), "calls": per}
+        self.figures[f"{name}_us"] = vars(of(seconds, 1e6 / per)) | {"calls": per}
 
     def gate(self, name: str, value: Ratio) -> None:
         gate = GATES[name]
         self.gates.append({
             "gate": name, "case": self.name, "value": value.median, "low": value.low, "high": value.high,
-            "what": gate.what, "target": gate.target, "met": gate.met(value.median),
+            "what": gate.what, "target": gate.asked, "met": gate.met(value.median),
         })  # fmt: skip
 
 

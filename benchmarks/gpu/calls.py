@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.gpu.bench import Bench, Case, Missing
 from benchmarks.gpu.clock import in_turn, of
 from benchmarks.gpu.kernels import warm_up
-from benchmarks.ratios import Ratio
+from benchmarks.harness.ratios import Ratio
 from neurocensus import UnitState
 
 SHAPE = (64, 512)
@@ -92,8 +92,7 @@ def in_graph(bench: Bench, case: Case, x: Tensor, histogram: bool, eager: list[R
     assert state.examples == replays * IN_GRAPH * SHAPE[0], "replays were not counted"
     case.times("update", times, IN_GRAPH)
     if eager:
-        spent = of(times, 1e6 / IN_GRAPH)
-        share = Ratio(*(value / eager[0].median for value in (spent.median, spent.low, spent.high)))
+        share = of(times, 1e6 / IN_GRAPH / eager[0].median)
         case.note(times_a_call_from_python=share)
         if not histogram:
             case.gate("small call in a graph", share)

@@ -6,13 +6,40 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
-from benchmarks.ratios import Pairs, Ratio
+from benchmarks.harness.ratios import Ratio
 
 Work = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Seconds of each round; entry i of both lists was taken one right after the other."""
+
+    baseline: list[float]
+    candidate: list[float]
+
+    @property
+    def speedup(self) -> Ratio:
+        """Baseline over candidate: how many times faster the candidate is."""
+        return Ratio.of([a / b for a, b in zip(self.baseline, self.candidate, strict=True)])
+
+    @property
+    def cost(self) -> Ratio:
+        """Candidate over baseline: how many times the baseline's time the candidate takes."""
+        return Ratio.of([a / b for a, b in zip(self.candidate, self.baseline, strict=True)])
+
+    @property
+    def baseline_median(self) -> float:
+        return statistics.median(self.baseline)
+
+    @property
+    def candidate_median(self) -> float:
+        return statistics.median(self.candidate)
 
 
 class Clock(Protocol):
@@ -99,13 +126,9 @@ def in_turn(time_of: Callable[[Work], float], candidate: Work, baseline: Work, r
     return Pairs(pairs.baseline[2:], pairs.candidate[2:])
 
 
-def scaled(ratio: Ratio, factor: float) -> Ratio:
-    return Ratio(ratio.median * factor, ratio.low * factor, ratio.high * factor)
-
-
 def of(seconds: list[float], factor: float = 1.0) -> Ratio:
     """Median, lowest and highest of times themselves."""
-    return scaled(Ratio(statistics.median(seconds), min(seconds), max(seconds)), factor)
+    return Ratio.of(seconds).times(factor)
 
 
 def repeats(time_of: Callable[[Work], float], work: Work, wanted: float, most: int) -> int:

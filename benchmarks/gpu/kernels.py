@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.gpu import peers, verify
 from benchmarks.gpu.bench import Bench, Case
-from benchmarks.gpu.clock import in_turn, of, scaled
+from benchmarks.gpu.clock import in_turn, of
 from benchmarks.gpu.targets import LAYOUTS
 from neurocensus import UnitState
 
@@ -149,7 +149,7 @@ def measure(bench: Bench, case: Case, scan: Scan) -> None:
     n = len(calls)
     case.times("scan", pairs.candidate, n)
     case.times("copy", pairs.baseline, n)
-    share = scaled(pairs.speedup, 0.5)
+    share = pairs.speedup.times(0.5)
     case.note(
         bytes=size, values=given[0].numel(), buffers=len(given), share_of_copy=share,
         scan_gb_per_s=n * size / pairs.candidate_median / 1e9,

@@ -1,0 +1,1 @@
+"""Whole audits: of networks, beside peers, as they grow, in memory, in training."""

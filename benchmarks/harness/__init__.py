@@ -1,0 +1,1 @@
+"""How benchmarks are timed, kept, held against targets and baselines, and told."""

@@ -1,0 +1,1 @@
+"""The compiled core: one state, one buffer."""

@@ -1,0 +1,1 @@
+"""Other ways to such numbers: what a user would pick today."""

@@ -1,0 +1,1 @@
+"""What is counted: buffers, networks, and how large they are."""
