@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,19 @@ def measured(way: str, examples: int) -> dict[str, int]:
     return numbers
 
 
-@pytest.mark.benchmark(group="memory")
-@pytest.mark.parametrize("examples", EXAMPLES)
-@pytest.mark.parametrize("way", WAYS)
-def test_memory(record: Recorder, way: str, examples: int) -> None:
-    """VGG-16's shape at 48x48, batches of 16. What a way imports, traces and compiles is in its peak.
+def cases() -> Iterator[Any]:
+    for way in WAYS:
+        for examples in EXAMPLES:
+            gated = (way, examples) == ("audit", 256)
+            yield pytest.param(way, examples, marks=(pytest.mark.gated,) if gated else ())
 
-    `before`: what was resident before the first batch, over that of the plain forward.
+
+@pytest.mark.benchmark(group="memory")
+@pytest.mark.parametrize(("way", "examples"), list(cases()))
+def test_memory(record: Recorder, way: str, examples: int) -> None:
+    """VGG-16's shape at 48x48, batches of 16. In its peak is what a way imports, traces, compiles, exports.
+
+    "before": what was resident before the first batch, over that of the plain forward.
     """
     require(PEERS[way].packages if way in PEERS else ())
     pedantic: Any = record.benchmark.pedantic  # untyped in its package

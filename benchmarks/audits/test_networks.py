@@ -10,7 +10,7 @@ import pytest
 
 import neurocensus as nc
 from benchmarks.audits.batches import batch_by_batch
-from benchmarks.audits.checks import assert_audited, forward
+from benchmarks.audits.checks import assert_audited, forward, require
 from benchmarks.harness.recorder import Recorder
 from benchmarks.workloads.networks import NETWORKS
 from benchmarks.workloads.sizes import THREADS, size
@@ -40,8 +40,10 @@ def cases() -> Iterator[Any]:
 @pytest.mark.parametrize(("network", "memory_format", "dtype", "threads"), list(cases()))
 def test_batches(record: Recorder, network: str, memory_format: str, dtype: str, threads: int) -> None:
     """A forward with an Auditor attached, beside one without: what a long audit costs."""
+    workload = NETWORKS[network]
+    require(workload.packages)
     turns, audit = batch_by_batch(
-        record, NETWORKS[network], memory_format=memory_format, dtype=dtype, threads=threads, rounds=9
+        record, workload, memory_format=memory_format, dtype=dtype, threads=threads, rounds=9
     )
     record.note(
         forward_ms=1e3 * turns.median("plain forward"),
@@ -66,6 +68,7 @@ WAYS: Mapping[str, Callable[..., nc.Audit]] = {
 def test_call(record: Recorder, network: str, memory_format: str, way: str) -> None:
     """`nc.audit` of eight batches, with what it sets up and the first batch, which follows the data."""
     workload = NETWORKS[network]
+    require(workload.packages)
     model, batches = workload.model(memory_format), workload.batches(size(8, 2), memory_format)
     audits: list[nc.Audit] = []
     turns = record.turns(

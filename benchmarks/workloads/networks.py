@@ -30,12 +30,14 @@ class Workload:
         example: shape of one example of its input.
         batch: examples of a batch: so many that a forward takes a few tenths of a second on two cores.
         units: of the activations that a census counts, by hand; None: not written down.
+        packages: what must be installed beside torch.
     """
 
     build: Callable[[], nn.Module]
     example: tuple[int, ...]
     batch: int
     units: int | None = None
+    packages: tuple[str, ...] = ()
 
     def model(self, memory_format: str = "contiguous", dtype: str = "float32") -> nn.Module:
         """The network in eval mode."""
@@ -140,8 +142,8 @@ THESIS = (8192, 512, 512, 1)
 NETWORKS: Final[Mapping[str, Workload]] = {
     "VGG-16 at 150": Workload(partial(vgg16, _SMALL), (3, _SMALL, _SMALL), size(8, 2)),
     "VGG-16 at 224": Workload(partial(vgg16, _LARGE), (3, _LARGE, _LARGE), size(4, 2)),
-    "ResNet-50 at 150": Workload(resnet50, (3, _SMALL, _SMALL), size(16, 2)),
-    "ResNet-50 at 224": Workload(resnet50, (3, _LARGE, _LARGE), size(8, 2)),
+    "ResNet-50 at 150": Workload(resnet50, (3, _SMALL, _SMALL), size(16, 2), packages=("torchvision",)),
+    "ResNet-50 at 224": Workload(resnet50, (3, _LARGE, _LARGE), size(8, 2), packages=("torchvision",)),
     "transformer MLPs": Workload(
         partial(transformer_mlps, size(768, 64), size(3, 2)), size((512, 768), (16, 64)), size(8, 2)
     ),
