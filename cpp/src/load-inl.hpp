@@ -24,37 +24,40 @@ inline typename Source<D>::Compute widen_one(const T* p) {
     }
 }
 
+inline Vec<float> load_float16(const std::uint16_t* p) {
+#if NC_VECTOR_BYTES == 64
+    // Masked: GCC 12 takes the plain one for use of something uninitialized.
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return (Vec<float>)_mm512_maskz_cvtph_ps(0xffff, halves);
+#elif defined(__F16C__)
+    return (Vec<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+    float wide[kLanes<float>];
+    for (int lane = 0; lane < kLanes<float>; ++lane) wide[lane] = Source<DType::float16>::widen(p[lane]);
+    return load<float>(wide);
+#endif
+}
+
+inline Vec<float> load_bfloat16(const std::uint16_t* p) {
+#if NC_VECTOR_BYTES == 64  // what GCC 12 makes of the other takes more
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return (Vec<float>)_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, halves), 16);
+#else
+    typedef std::uint16_t Halves
+        __attribute__((vector_size(kLanes<float> * sizeof(std::uint16_t)), aligned(2), may_alias));
+    const auto wide = __builtin_convertvector(*reinterpret_cast<const Halves*>(p), Int<float>);
+    return reinterpret_cast<Vec<float> >(wide << 16);
+#endif
+}
+
 template <DType D, class T>
 inline Vec<typename Source<D>::Compute> load_wide(const T* p) {
-    using C = typename Source<D>::Compute;
-    if constexpr (std::is_same_v<T, C>) {
-        return load<C>(p);
+    if constexpr (std::is_same_v<T, typename Source<D>::Compute>) {
+        return load(p);
+    } else if constexpr (D == DType::float16) {
+        return load_float16(p);
     } else {
-        constexpr int L = kLanes<C>;
-#if NC_VECTOR_BYTES == 64
-        if constexpr (D ==
-                      DType::float16)  // masked: GCC 12 takes the other for use of something uninitialized
-            return (Vec<C>)_mm512_maskz_cvtph_ps(0xffff,
-                                                 _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-#elif defined(__F16C__)
-        if constexpr (D == DType::float16)
-            return (Vec<C>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-#endif
-#if NC_VECTOR_BYTES == 64
-        if constexpr (D == DType::bfloat16) {
-            const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-            return (Vec<C>)_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, halves), 16);
-        }
-#endif
-        if constexpr (D == DType::bfloat16) {
-            typedef std::uint16_t Halves
-                __attribute__((vector_size(L * sizeof(std::uint16_t)), aligned(2), may_alias));
-            return reinterpret_cast<Vec<C>>(
-                __builtin_convertvector(*reinterpret_cast<const Halves*>(p), Int<C>) << 16);
-        }
-        C wide[L];
-        for (int lane = 0; lane < L; ++lane) wide[lane] = Source<D>::widen(p[lane]);
-        return load<C>(wide);
+        return load_bfloat16(p);
     }
 }
 
