@@ -15,16 +15,16 @@ GROUPS: Final = ("beside peers, on buffers", "beside peers, on models")
 
 WHY_FASTER: Final[Mapping[tuple[str, str], str]] = {
     ("beside peers, on buffers", "torch.compile"): (
-        "with 9,217,000 units and 4 examples it is the state that goes through memory, not the activations: 80 "
-        "bytes of a unit here (ten statistics of 64 bits, read and written), 24 there (five, mostly of 32 bits)."
+        "with 9,217,000 units and 4 examples it is the state that goes through memory, not the activations: "
+        "80 bytes of a unit here (ten statistics of 64 bits, read and written), 24 there (five, most of 32)."
     ),
     ("beside peers, on buffers", "published range and spectrum"): (
-        "with 9,217,000 units and 4 examples it takes one maximum over four numbers and keeps nothing else; here "
-        "737 MB of state are read and written for them."
+        "with 9,217,000 units and 4 examples it takes one maximum over four numbers and keeps nothing else; "
+        "here 737 MB of state are read and written for them."
     ),
     ("beside peers, on models", "ONNX Runtime calibrator"): (
-        "it does not run the model in torch: the runtime's own matrix products take about half of torch's time on "
-        "this machine, and what it finds beside them, the extrema of a layer, is little."
+        "it does not run the model in torch: the runtime's own matrix products take about half of torch's "
+        "time on this machine, and what it finds beside them, the extrema of a layer, is little."
     ),
     ("beside peers, on models", "ONNX Runtime histogram calibrator"): (
         "as above: the runtime's forward is faster than torch's, by more than its histograms cost."

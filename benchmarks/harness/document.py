@@ -116,7 +116,7 @@ class Page:
         found: dict[str, dict[str, Ratio]] = defaultdict(dict)
         for one in self._fitting(group, where):
             if ratio in one.ratios:
-                kind = "with the histogram" if one.params["histogram"] else "without"
+                kind = "with the histogram" if one.params["histogram"] else "without the histogram"
                 found[kind][f"{one.params['layout']}, {one.params['dtype']}"] = one.ratios[ratio].ratio
         return self._picture(name, label, plots.shares(found, label)) if found else ""
 

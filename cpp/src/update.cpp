@@ -1,5 +1,6 @@
 // One call of update: count what the mask keeps, choose kernel and split, run, and join the parts.
 #include <algorithm>
+#include <functional>
 #include <memory>
 
 #include "dispatch.hpp"
@@ -91,7 +92,7 @@ class Call {
         const std::int64_t blocks = (view_.units + multiple - 1) / multiple;
         const std::int64_t most = std::max(view_.units / narrowest, std::min(blocks, threads));
         const std::int64_t tasks = threads == 1 ? 1 : std::min(most, threads * kTasksPerThread);
-        std::vector<std::int64_t> bins(state_.has_histogram ? tasks * kHistogramSize : 0);
+        std::vector<std::int64_t> bins(state_.has_histogram && tasks > 1 ? tasks * kHistogramSize : 0);
         std::vector<std::uint8_t> active(view_.units);
         const Job whole = job(state_.words, state_.header(Header::values));
         run_tasks(tasks, static_cast<int>(threads), [&](std::int64_t task) {
@@ -100,10 +101,11 @@ class Call {
             part.unit_begin = std::min(blocks * task / tasks * multiple, view_.units);
             part.unit_end = std::min(blocks * (task + 1) / tasks * multiple, view_.units);
             part.active = active.data();
-            part.histogram = bins.empty() ? nullptr : bins.data() + task * kHistogramSize;
+            part.histogram = bins.empty() ? state_.histogram() : bins.data() + task * kHistogramSize;
             scan_(part);
         });
-        for (std::size_t i = 0; i < bins.size(); ++i) state_.histogram()[i % kHistogramSize] += bins[i];
+        for (auto own = bins.begin(); own != bins.end(); own += kHistogramSize)
+            std::transform(own, own + kHistogramSize, state_.histogram(), state_.histogram(), std::plus<>());
         count_in(state_, count_kept(view_, mask_, 0, view_.examples),
                  options_.first_example + view_.examples);
     }
