@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -15,7 +16,20 @@ from benchmarks.workloads.networks import convnet
 from benchmarks.workloads.sizes import THREADS, size
 
 BATCH = size(64, 8)
-NEVER = (10**9, None)
+
+
+class Cadence(NamedTuple):
+    every_n_steps: int
+    window: tuple[int, None] | None
+    steps: int  # of a round
+    rounds: int
+
+
+CADENCES: Mapping[str, Cadence] = {
+    "off": Cadence(50, (10**9, None), 10, 40),
+    "every 50 steps": Cadence(50, None, 50, 16),
+    "every step": Cadence(1, None, 5, 40),
+}
 
 
 class Loop:
@@ -44,18 +58,10 @@ def _fast_denormals() -> Iterator[None]:
 
 
 @pytest.mark.benchmark(group="training")
-@pytest.mark.parametrize(
-    ("cadence", "every", "window", "steps", "rounds"),
-    [
-        ("off", 50, NEVER, 10, 60),
-        ("every 50 steps", 50, None, 50, 24),
-        ("every step", 1, None, 5, 40),
-    ],
-)
-def test_training(
-    record: Recorder, cadence: str, every: int, window: tuple[int, None] | None, steps: int, rounds: int
-) -> None:
-    """`steps` steps of a small convolutional network with an Auditor attached, beside those without."""
+@pytest.mark.parametrize("cadence", CADENCES)
+def test_training(record: Recorder, cadence: str) -> None:
+    """A few steps of a small convolutional network with an Auditor attached, beside those without."""
+    every, window, steps, rounds = CADENCES[cadence]
     plain, audited = Loop(), Loop()
     with nc.Auditor(audited.model, every_n_steps=every, window=window, threads=THREADS) as auditor:
         audited.run(every, auditor.step)  # the first forward also finds the points

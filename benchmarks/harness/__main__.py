@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Final
 
@@ -37,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page = commands.add_parser("document", help="write docs/benchmarks.md and its plots from a run")
     page.set_defaults(run=_document)
     page.add_argument("--out", type=Path, default=document.PATH, help="the page; plots go beside it")
-    for command in (table, page):
-        command.add_argument("json", type=Path, help="as `make bench` writes it: build/bench.json")
+    table.add_argument("json", type=Path, help="as `make bench` writes it: build/bench.json")
+    page.add_argument(
+        "json", type=Path, nargs="+", help="the same; files that a later run has replace earlier"
+    )
 
     chosen = parser.parse_args(arguments)
     try:
@@ -73,7 +75,8 @@ def _report(chosen: argparse.Namespace) -> int:
 
 
 def _document(chosen: argparse.Namespace) -> int:
-    for path in document.write(Run.load(chosen.json), chosen.out):
+    first, *later = map(Run.load, chosen.json)
+    for path in document.write(reduce(Run.with_later, later, first), chosen.out):
         print(f"Wrote {path}.")
     return 0
 

@@ -13,24 +13,26 @@ from benchmarks.harness.runs import Benchmark
 GROUPS: Final = ("beside peers, on buffers", "beside peers, on models")
 """The groups of benchmarks in which each ratio called "times faster than ..." names a peer."""
 
-WHY_FASTER: Final[Mapping[tuple[str, str], str]] = {
-    ("beside peers, on buffers", "torch.compile"): (
-        "with 9,217,000 units and 4 examples it is the state that goes through memory, not the activations: "
-        "80 bytes of a unit here (ten statistics of 64 bits, read and written), 24 there (five, most of 32)."
+_BUFFERS, _MODELS = GROUPS
+_OTHER_FORWARD: Final = (
+    "it does not run the model in torch: the runtime's own matrix products take about half of torch's time "
+    "on this machine. Extrema cost it little beside them, histograms as much again."
+)
+WHY_FASTER: Final[Mapping[tuple[str, str, str], str]] = {
+    (_BUFFERS, "torch.compile", "many_units, float32"): (
+        "with 4 examples it is the state that goes through memory, not the activations: 80 bytes of a unit "
+        "here (ten statistics of 64 bits, read and written), 24 there (five, most of 32)."
     ),
-    ("beside peers, on buffers", "published range and spectrum"): (
-        "with 9,217,000 units and 4 examples it takes one maximum over four numbers and keeps nothing else; "
-        "here 737 MB of state are read and written for them."
+    (_BUFFERS, "published range and spectrum", "many_units, float32"): (
+        "it takes one maximum over four numbers and keeps nothing else; here 737 MB of state are read and "
+        "written for them."
     ),
-    ("beside peers, on models", "ONNX Runtime calibrator"): (
-        "it does not run the model in torch: the runtime's own matrix products take about half of torch's "
-        "time on this machine, and what it finds beside them, the extrema of a layer, is little."
-    ),
-    ("beside peers, on models", "ONNX Runtime histogram calibrator"): (
-        "as above: the runtime's forward is faster than torch's, by more than its histograms cost."
-    ),
+    (_MODELS, "ONNX Runtime calibrator", "transformer MLPs"): _OTHER_FORWARD,
+    (_MODELS, "ONNX Runtime calibrator", "sparse auto-encoder"): _OTHER_FORWARD,
+    (_MODELS, "ONNX Runtime histogram calibrator", "transformer MLPs"): _OTHER_FORWARD,
+    (_MODELS, "ONNX Runtime histogram calibrator", "sparse auto-encoder"): _OTHER_FORWARD,
 }
-"""Why a peer is faster, by group and peer. One that is and has no entry stops the document."""
+"""Why a peer is faster, by group, peer and workload. One that is and has no entry stops the document."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,13 @@ class Beside:
         return cls(group, peers, rows, said)
 
     @property
-    def faster(self) -> list[str]:
-        """The peers that are faster somewhere."""
+    def faster(self) -> list[tuple[str, str]]:
+        """The peers that are faster somewhere, with the workload."""
         return [
-            peer
+            (peer, workload)
             for peer in self.peers
-            if any(_is_faster(row[peer]) for row in self.rows.values() if peer in row)
+            for workload, row in self.rows.items()
+            if peer in row and _is_faster(row[peer])
         ]
 
     def table(self) -> list[str]:
@@ -98,18 +101,21 @@ class Beside:
         """What each peer computes."""
         return report.table(["peer", "what it computes"], self.computes.items())
 
-    def notes(self, why: Mapping[tuple[str, str], str] = WHY_FASTER) -> list[str]:
+    def notes(self, why: Mapping[tuple[str, str, str], str] = WHY_FASTER) -> list[str]:
         """Why the peers that are faster are, as a list.
 
         Raises:
             ValueError: for one of them nobody has said why.
         """
-        if missing := [peer for peer in self.faster if (self.group, peer) not in why]:
+        if missing := [pair for pair in self.faster if (self.group, *pair) not in why]:
             raise ValueError(
-                f"WHY_FASTER: expected a note for each peer that is faster, got none for {missing} in the "
-                f"group {self.group!r}; write it in benchmarks/harness/beside.py"
+                f"WHY_FASTER: expected a note for each peer and workload where it is faster, got none for "
+                f"{missing} in the group {self.group!r}; write it in benchmarks/harness/beside.py"
             )
-        return [f"- **{peer}**: {why[self.group, peer]}" for peer in self.faster]
+        told: dict[str, list[str]] = {}
+        for peer, workload in self.faster:
+            told.setdefault(why[self.group, peer, workload], []).append(f"**{peer}** ({workload})")
+        return [f"- {', '.join(places)}: {text}" for text, places in told.items()]
 
 
 def _workload(params: Mapping[str, Any], peers: Sequence[str], has_dtype: bool) -> str:

@@ -92,7 +92,8 @@ class Outcome:
 
     @property
     def passes(self) -> bool:
-        return not self.failures and not (self.whole and self.gone)
+        """Nothing is worse, nothing is gone, and something was compared at all."""
+        return bool(self.verdicts) and not self.failures and not (self.whole and self.gone)
 
     def lines(self) -> Iterator[str]:
         """What people read."""

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.harness import machine
 from benchmarks.harness.ratios import Ratio
 from benchmarks.harness.recorder import Better
 
@@ -98,6 +99,25 @@ class Run:
     def short(self) -> bool:
         """Were the workloads those of the short form?"""
         return bool(self.machine["neurocensus"]["short"])
+
+    def with_later(self, later: Run) -> Run:
+        """This run, with the files of benchmarks that `later` measured again in place of its own.
+
+        The commit says which, and at which commit.
+
+        Raises:
+            ValueError: `later` was made on another kind of machine, or is of the other form.
+        """
+        here, there = machine.kind(self.machine), machine.kind(later.machine)
+        if here != there or self.short != later.short:
+            raise ValueError(f"later: expected a run on the same machine, {here}, got one on {there}")
+        files = list(dict.fromkeys(one.file for one in later.benchmarks))
+        kept = [one for one in self.benchmarks if one.file not in files]
+        names = ", ".join(Path(file).stem.removeprefix("test_") for file in files)
+        commit = self.commit
+        if later.commit != commit:
+            commit = f"{commit}; {names} at {later.commit}"
+        return replace(self, commit=commit, date=later.date, benchmarks=[*kept, *later.benchmarks])
 
     def ratios(self) -> dict[Key, Stored]:
         """Every ratio of every benchmark."""

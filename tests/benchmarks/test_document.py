@@ -73,9 +73,12 @@ def test_a_peer_that_is_faster_is_marked_and_must_be_explained(values: list[floa
     if not faster:
         assert found.notes({}) == []
         return
-    with pytest.raises(ValueError, match=r"got none for \['NumPy'\] in the group 'beside peers, on buffers'"):
-        found.notes({})
-    assert found.notes({(BUFFERS, "NumPy"): "it does less"}) == ["- **NumPy**: it does less"]
+    workload = "rows, float32"
+    with pytest.raises(ValueError, match=r"got none for \[\('NumPy', 'rows, float32'\)\] in the group"):
+        found.notes({(BUFFERS, "NumPy", "another workload"): "it does less"})
+    assert found.notes({(BUFFERS, "NumPy", workload): "it does less"}) == [
+        "- **NumPy** (rows, float32): it does less"
+    ]
 
 
 def test_one_workload_cannot_have_two_ratios_to_one_peer() -> None:
@@ -84,7 +87,7 @@ def test_one_workload_cannot_have_two_ratios_to_one_peer() -> None:
 
 
 def test_notes_are_on_groups_that_exist() -> None:
-    assert {group for group, _ in beside.WHY_FASTER} <= set(GROUPS)
+    assert {group for group, _, _ in beside.WHY_FASTER} <= set(GROUPS)
 
 
 # The page.
@@ -118,7 +121,7 @@ def test_a_missing_note_stops_the_command_before_anything_is_written(
     faster = run([peer("a peer nobody knows", [0.5])])
     monkeypatch.setattr(document.Run, "load", lambda path: faster)
     assert main(["document", "run.json", "--out", str(tmp_path / "page.md")]) == 1
-    assert "expected a note for each peer that is faster" in capsys.readouterr().err
+    assert "expected a note for each peer and workload where it is faster" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

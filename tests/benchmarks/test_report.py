@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from benchmarks.harness import report
 from benchmarks.harness.__main__ import main
 from benchmarks.harness.ratios import Ratio
-from benchmarks.harness.runs import Run, Stored
+from benchmarks.harness.runs import Benchmark, Run, Stored
 from benchmarks.harness.targets import TARGETS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,3 +135,21 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "run.json: expected the JSON of a run, as `pytest benchmarks" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err
+
+
+def test_files_measured_again_take_the_place_of_older_ones() -> None:
+    old = run(
+        [_named("a/test_small.py::test_one[off-50]"), _named("a/test_large.py::test_two")], commit="1a2b"
+    )
+    new = run([_named("a/test_small.py::test_one[off]")], commit="3c4d")
+    both = old.with_later(new)
+    assert [one.full_name for one in both.benchmarks] == [
+        "a/test_large.py::test_two", "a/test_small.py::test_one[off]",
+    ]  # fmt: skip
+    assert both.commit == "1a2b; small at 3c4d"
+    with pytest.raises(ValueError, match="later: expected a run on the same machine"):
+        old.with_later(run([], cores=99))
+
+
+def _named(full_name: str) -> Benchmark:
+    return replace(benchmark("test"), full_name=full_name)
