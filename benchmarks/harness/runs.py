@@ -113,7 +113,7 @@ class Run:
             raise ValueError(f"later: expected a run on the same machine, {here}, got one on {there}")
         files = list(dict.fromkeys(one.file for one in later.benchmarks))
         kept = [one for one in self.benchmarks if one.file not in files]
-        names = ", ".join(Path(file).stem.removeprefix("test_") for file in files)
+        names = ", ".join(file.removeprefix("benchmarks/").removesuffix(".py") for file in files)
         commit = self.commit
         if later.commit != commit:
             commit = f"{commit}; {names} at {later.commit}"

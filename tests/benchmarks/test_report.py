@@ -146,7 +146,7 @@ def test_files_measured_again_take_the_place_of_older_ones() -> None:
     assert [one.full_name for one in both.benchmarks] == [
         "a/test_large.py::test_two", "a/test_small.py::test_one[off]",
     ]  # fmt: skip
-    assert both.commit == "1a2b; small at 3c4d"
+    assert both.commit == "1a2b; a/test_small at 3c4d"
     with pytest.raises(ValueError, match="later: expected a run on the same machine"):
         old.with_later(run([], cores=99))
 
